@@ -1,0 +1,76 @@
+"""How much an input may ask for: checked at every door before anything is allocated."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from ..errors import TooLarge
+
+DEFAULT_MAX_PIXELS = 2**29  # one picture of 23,000 x 23,000: far beyond any camera, far below a bomb
+
+
+def free_memory() -> int:
+    """Bytes that this machine (or its control group) can still give, 1 GiB where unknown."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError, ValueError):
+            return 2**30
+    for limit, used in (("memory.max", "memory.current"),):
+        try:
+            with open(f"/sys/fs/cgroup/{limit}") as a, open(f"/sys/fs/cgroup/{used}") as b:
+                free = min(free, max(int(a.read()) - int(b.read()), 0))
+        except (OSError, ValueError):
+            pass
+    return free
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one input may need.
+
+    Parameters
+    ----------
+    max_memory : int
+        Bytes, for reading the input and for the work on it together. Default: half of what is free.
+    max_pixels : int
+        Pixels of one picture.
+    """
+
+    max_memory: int = field(default_factory=lambda: free_memory() // 2)
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def admit(self, nbytes: int, what: str) -> None:
+        """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`."""
+        if nbytes > self.max_memory:
+            raise TooLarge(
+                f"{what} needs {size(nbytes)}, --max-memory is {size(self.max_memory)} (pass --max-memory {ask(nbytes)})"
+            )
+
+    def admit_picture(self, width: int, height: int, samples: int) -> None:
+        """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
+        if width * height > self.max_pixels:
+            raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
+        self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
+
+
+WORK_BYTES = 24  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
+
+
+def size(nbytes: int) -> str:
+    """`nbytes` for people, in decimal units: 1,500,000 -> 1.5 MB."""
+    value = float(nbytes)
+    for unit in ("B", "KB", "MB", "GB", "TB", "PB"):
+        if value < 999.95 or unit == "PB":
+            break
+        value /= 1000
+    return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
+
+
+def ask(nbytes: int) -> str:
+    """The smallest round --max-memory that admits `nbytes`."""
+    return f"{-(-nbytes // 10**6)}MB" if nbytes < 10**9 else f"{-(-nbytes // 10**9)}GB"
