@@ -1,0 +1,303 @@
+"""factorize() and transform(): start, sweep, stop."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError, UsageError
+from ..settings import Fit
+from . import start
+from .blocks import Blocks, as_blocks, check_mask, workers
+from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, total
+from .solvers import FLOOR, SOLVERS
+
+WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
+ZERO_LEVEL = {np.dtype(np.uint8): 0.5 / 255, np.dtype(np.uint16): 0.5 / 65535}  # what zeros count as under `is`
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """One sweep: `sweep` from 1, `loss` and `relative_loss` after it, `seconds` since the start."""
+
+    sweep: int
+    loss: float
+    relative_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """V ~ W @ H.
+
+    Parameters
+    ----------
+    W : array, shape (m, rank), >= 0, float32 or float64
+    H : array, shape (rank, n), >= 0
+    records : tuple of SweepRecord
+        One a sweep; the last belongs to W and H as they are here.
+    converged : bool
+        Whether `tol` ended the sweeps before `max_sweeps` did.
+    """
+
+    W: np.ndarray
+    H: np.ndarray
+    records: tuple[SweepRecord, ...]
+    converged: bool
+
+    @property
+    def loss(self) -> float:
+        """The loss of W and H."""
+        return self.records[-1].loss
+
+    @property
+    def relative_loss(self) -> float:
+        """||V - W H||_F / ||V||_F."""
+        return self.records[-1].relative_loss
+
+    def shares(self) -> np.ndarray:
+        """How much of ||W H||^2 each part accounts for, shape (rank,), adding up to 1.
+
+        Part j has <w_j h_j, W H>: its own square and its overlap with the others.
+        """
+        W, H = self.W.astype(np.float64), self.H.astype(np.float64)
+        weights = ((W.T @ W) * (H @ H.T)).sum(axis=1)
+        return weights / weights.sum() if weights.sum() > 0 else np.full(len(H), 1 / len(H))
+
+    def sorted(self) -> Factorization:
+        """The same with the parts in falling order of `shares`."""
+        order = np.argsort(-self.shares(), kind="stable")
+        return Factorization(self.W[:, order], self.H[order], self.records, self.converged)
+
+
+def factorize(
+    V: np.ndarray | Blocks,
+    rank: int,
+    *,
+    solver: str = "mu",
+    divergence: str = "frobenius",
+    init: str = "random",
+    rng: np.random.Generator | int | None = None,
+    max_sweeps: int = 200,
+    tol: float = 1e-4,
+    inner: int | None = None,
+    mask: np.ndarray | None = None,
+    W: np.ndarray | None = None,
+    H: np.ndarray | None = None,
+    jobs: int | None = None,
+    on_sweep: Callable[[SweepRecord], None] | None = None,
+) -> Factorization:
+    """Find W, H >= 0 of rank `rank` with V ~ W @ H.
+
+    Parameters
+    ----------
+    V : array, shape (m, n)
+        uint8 or uint16 (scaled to 0..1 as it is read, never copied to float as a whole), float32 or float64
+        >= 0. float64 gives float64 factors, all else float32. Objects with the protocol `factor.blocks.Blocks` too.
+    rank : int
+        Number of parts, 1 to min(m, n).
+    solver : {"mu"}
+        Multiplicative updates (Lee and Seung, NIPS 2000, equation 4), H first.
+    divergence : {"frobenius", "kl", "is"}
+        ||V - W H||_F, Kullback-Leibler or Itakura-Saito; for "is" zeros count as half a grey level (0.5/255 for
+        uint8 and floats, 0.5/65535 for uint16), also in the loss.
+    init : {"random", "nndsvda"}
+    rng : Generator, int or None
+        Source of the random start; None is seed 0.
+    max_sweeps, tol : int, float
+        Most sweeps, and the relative fall of the loss over 10 sweeps at which to stop (0: never early).
+    inner : int or None
+        Repeats of the inner step (frobenius without a mask); 1 is the plain rule and nothing else, None repeats
+        while it pays (Gillis and Glineur 2012) and solves W to tolerance for its H in the last sweep.
+    mask : array of bool, broadcastable to (m, n)
+        True = known. Missing entries may hold anything finite and are ignored.
+    W, H : array, optional
+        A start of your own, shapes (m, rank) and (rank, n), instead of the random one.
+    jobs : int or None
+        Threads over blocks; None is every core this process may use. The result is the same for any number.
+    on_sweep : callable, optional
+        Called with each SweepRecord; an exception that it raises passes through unchanged.
+
+    Returns
+    -------
+    Factorization
+
+    Raises
+    ------
+    InputError
+        V is not 2-d, empty, negative, NaN or infinite, or `rank` is above min(m, n).
+    UsageError
+        An argument is out of its range, or a mask or a start does not fit V.
+    """
+    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, jobs=jobs)
+    blocks = as_blocks(V)
+    m, n = blocks.shape
+    if rank > min(m, n):
+        raise InputError(f"rank {rank} is above {min(m, n)}, the smaller side of V ({m} x {n})")
+    mask = check_mask(mask, blocks.shape)
+    began = time.perf_counter()
+    with workers(jobs or cores(), len(blocks.rows)) as each:
+        mean, norm2 = _moments(blocks, mask, each)
+        generator = np.random.default_rng(0 if rng is None else rng)
+        W, H = _start(blocks, fit, mean, generator, each, W, H)
+        objective = _objective(blocks, fit, mask, mean, norm2, V)
+
+        sums = total(each(lambda rows: objective.start(rows, W[rows], H), blocks.rows))
+        records: list[SweepRecord] = []
+        converged = False
+        for sweep in range(1, max_sweeps + 1):
+            H = objective.basis(H, sums)
+            of_H = objective.prepare(H)
+            last = inner != 1 and (converged or sweep == max_sweeps)
+
+            def update(rows: slice, H: np.ndarray = H, of_H: object = of_H, last: bool = last) -> object:
+                W[rows], share = objective.codes(rows, W[rows], H, of_H, last)
+                return share
+
+            sums = total(each(update, blocks.rows))  # type: ignore[arg-type]
+            records.append(SweepRecord(sweep, *objective.losses(H, sums), time.perf_counter() - began))
+            if on_sweep is not None:
+                on_sweep(records[-1])
+            if converged and last:
+                break
+            converged = tol > 0 and _settled(records, tol) and sweep < max_sweeps
+            if converged and inner == 1:
+                break
+    return Factorization(W, H, tuple(records), converged)
+
+
+def factorize_best(
+    V: np.ndarray | Blocks,
+    fit: Fit,
+    mask: np.ndarray | None = None,
+    on_sweep: Callable[[SweepRecord], None] | None = None,
+) -> Factorization:
+    """The best of `fit.restarts` factorizations from independent starts, the first of them from `fit.seed` itself."""
+    best = None
+    for restart in range(fit.restarts):
+        found = factorize(
+            V, fit.rank, solver=fit.solver, divergence=fit.divergence, init=fit.init,
+            rng=np.random.default_rng([fit.seed, restart] if restart else fit.seed),
+            max_sweeps=fit.max_sweeps, tol=fit.tol, inner=fit.inner, mask=mask, jobs=fit.jobs, on_sweep=on_sweep,
+        )  # fmt: skip
+        if best is None or found.loss < best.loss:
+            best = found
+    assert best is not None
+    return best
+
+
+def transform(
+    V: np.ndarray | Blocks,
+    H: np.ndarray,
+    *,
+    divergence: str = "frobenius",
+    mask: np.ndarray | None = None,
+    jobs: int | None = None,
+) -> np.ndarray:
+    """Codes W >= 0 of V under a given basis H, solved to tolerance.
+
+    Parameters
+    ----------
+    V : array, shape (m, n), as for `factorize`
+    H : array, shape (rank, n), >= 0
+    divergence, mask, jobs
+        As for `factorize`.
+
+    Returns
+    -------
+    array, shape (m, rank)
+        For the data that H was learned from, the W that `factorize` returned, to the tolerance of both.
+    """
+    blocks = as_blocks(V)
+    H = _factor(H, (len(H), blocks.shape[1]), "H", blocks.dtype)
+    fit = Fit(len(H), divergence=divergence, jobs=jobs)
+    mask = check_mask(mask, blocks.shape)
+    with workers(jobs or cores(), len(blocks.rows)) as each:
+        mean, norm2 = _moments(blocks, mask, each)
+        objective = _objective(blocks, fit, mask, mean, norm2, V)
+        of_H = objective.prepare(H)
+        size = mean / max(float(H.mean()) * len(H), np.finfo(H.dtype).tiny)
+        flat = np.full((1, len(H)), max(size, objective.floor_W), H.dtype)
+
+        def solve(rows: slice) -> np.ndarray:
+            return objective.codes(rows, np.repeat(flat, rows.stop - rows.start, axis=0), H, of_H, True)[0]
+
+        return np.concatenate(list(each(solve, blocks.rows)))
+
+
+def best_rank_loss(V: np.ndarray | Blocks, rank: int, jobs: int | None = None) -> float | None:
+    """svd_floor: the loss that no factorization of this rank can go below; None where min(m, n) is above 2,048."""
+    blocks = as_blocks(V)
+    with workers(jobs or cores(), len(blocks.rows)) as each:
+        return start.svd_floor(blocks, rank, each)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _moments(blocks: Blocks, mask: np.ndarray | None, each: Callable[..., object]) -> tuple[float, float]:
+    """The mean and the sum of squares of V's known entries."""
+
+    def share(rows: slice) -> tuple[float, float]:
+        V = blocks.read(rows)
+        if mask is not None:
+            V = V * mask[rows]
+        return float(V.sum(dtype=np.float64)), float(np.einsum("ij,ij->", V, V, dtype=np.float64))
+
+    shares = list(each(share, blocks.rows))  # type: ignore[call-overload]
+    known = blocks.shape[0] * blocks.shape[1] if mask is None else int(np.count_nonzero(mask))
+    return sum(s for s, _ in shares) / known, sum(q for _, q in shares)
+
+
+def _start(
+    blocks: Blocks, fit: Fit, mean: float, rng: np.random.Generator, each: Callable[..., object],
+    W: np.ndarray | None, H: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """W and H to begin with: those given, the rest by `fit.init`; new arrays, nothing below the floor."""
+    (m, n), k = blocks.shape, fit.rank
+    if W is None or H is None:
+        if fit.init == "nndsvda":
+            made_W, made_H = start.nndsvda(blocks, k, mean, rng, each)  # type: ignore[arg-type]
+        else:
+            made_W, made_H = start.random_start(blocks, k, mean, rng)
+    floor_W, floor_H = _floors(mean, k)
+    W = np.maximum(made_W if W is None else _factor(W, (m, k), "W", blocks.dtype), blocks.dtype.type(floor_W))
+    H = np.maximum(made_H if H is None else _factor(H, (k, n), "H", blocks.dtype), blocks.dtype.type(floor_H))
+    return W, H
+
+
+def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:
+    X = np.asarray(X)
+    if X.shape != shape:
+        raise UsageError(f"{name} has shape {X.shape} (expected {shape})")
+    if X.dtype.kind not in "fiu" or not np.isfinite(X).all() or X.min() < 0:
+        raise UsageError(f"{name} has negative, NaN or infinite values (expected finite values >= 0)")
+    return X.astype(dtype)
+
+
+def _floors(mean: float, rank: int) -> tuple[float, float]:
+    size = FLOOR * float(np.sqrt(mean / rank)) if mean > 0 else FLOOR
+    return size, size
+
+
+def _objective(
+    blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, norm2: float, V: object
+) -> LeastSquares | BetaDivergence:
+    floors = _floors(mean, fit.rank)
+    if fit.divergence == "frobenius" and mask is None:
+        return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floors)
+    zero = ZERO_LEVEL.get(getattr(V, "dtype", np.dtype(np.uint8)), 0.5 / 255)
+    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floors, zero)
+
+
+def _settled(records: list[SweepRecord], tol: float) -> bool:
+    if len(records) <= WINDOW:
+        return False
+    before, now = records[-1 - WINDOW].loss, records[-1].loss
+    return before - now <= tol * before

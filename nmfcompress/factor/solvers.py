@@ -1,0 +1,87 @@
+"""Update rules for one factor while the other is fixed, one per function.
+
+Each takes the problem  min ||V - X Y||_F over X >= 0  as two products, the same for W and, transposed, for H:
+
+    X : (m, k), the factor, positive          A = V Yt : (m, k)          G = Y Yt : (k, k)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+# Relative to the size of a typical entry of a factor. It keeps denominators positive, lets an entry that
+# was driven to zero grow again, and stays far from denormal floats, even squared and in float32.
+FLOOR = 1e-12
+STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
+
+
+def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) -> np.ndarray:
+    """Multiplicative updates, repeated while the two products stay fixed.
+
+    X <- X * A / (X G), Lee and Seung, "Algorithms for non-negative matrix factorization", NIPS 2000,
+    equation 4; the repeats are those of Gillis and Glineur, "Accelerated multiplicative updates and
+    hierarchical ALS algorithms for nonnegative matrix factorization", Neural Computation 24, 2012.
+
+    Parameters
+    ----------
+    repeats : int
+        Most inner steps; 1 is the plain rule.
+    floor : float
+        No entry falls below it.
+    """
+    first = 0.0
+    for step in range(repeats):
+        new = X @ G
+        np.maximum(new, _tiny(new), out=new)
+        np.divide(A, new, out=new)
+        new *= X
+        np.maximum(new, floor, out=new)
+        if repeats == 1:
+            return new
+        moved = float(np.linalg.norm(np.subtract(new, X, out=X if step else None)))
+        X = new
+        first = first or moved
+        if moved <= STOP * first:
+            break
+    return X
+
+
+def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: int = 1000) -> np.ndarray:
+    """The minimizer itself, to tolerance: non-negative least squares by cyclic coordinate descent.
+
+    Each coordinate takes its own minimum in turn (the rule of HALS, Cichocki, Zdunek and Amari 2007); rows
+    that have settled leave the iteration. Unlike `mu` it reaches exact zeros.
+
+    Parameters
+    ----------
+    tol : float
+        A row has settled when a round moves it by less than this fraction of its norm.
+    most : int
+        Most rounds.
+    """
+    k = len(G)
+    G = G.astype(np.float64)
+    diagonal = np.maximum(np.diag(G), np.finfo(np.float64).tiny)
+    coordinates = [j for j in range(k) if G[j, j] > 0]
+    x, a = np.array(X.T, dtype=np.float64, order="C"), np.array(A.T, dtype=np.float64, order="C")
+    solution, open_rows = x.copy(), np.arange(x.shape[1])
+    for _ in range(most):
+        before = x.copy()
+        for j in coordinates:
+            np.maximum(x[j] + (a[j] - G[j] @ x) / diagonal[j], 0, out=x[j])
+        moved = np.square(x - before).sum(axis=0) > tol**2 * np.square(x).sum(axis=0)
+        solution[:, open_rows] = x
+        if not moved.any():
+            break
+        if moved.mean() < 0.7:
+            x, a, open_rows = x[:, moved], a[:, moved], open_rows[moved]
+    return np.ascontiguousarray(solution.T, dtype=X.dtype)
+
+
+def _tiny(array: np.ndarray) -> np.floating:
+    return np.finfo(array.dtype).tiny
+
+
+SOLVERS: dict[str, Callable[..., np.ndarray]] = {"mu": mu}

@@ -1,0 +1,146 @@
+"""What options say, as frozen values; every range is checked here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+SOLVERS = ("mu",)
+DIVERGENCES = ("frobenius", "kl", "is")
+INITS = ("random", "nndsvda")
+ARCHIVE_FILES = 1000  # more pictures than this ask for --all
+
+
+def check(right: bool, name: str, value: object, expected: str) -> None:
+    """Raise UsageError "name is value (expected ...)" unless `right`."""
+    if not right:
+        raise UsageError(f"{name} is {value} (expected {expected})")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How V is factorized.
+
+    Parameters
+    ----------
+    rank : int
+        Number of parts: 3 is a blur of a photo, 10 the strokes of digits, 50 a good likeness of faces.
+    max_sweeps : int
+        Most sweeps; 50 shows the idea, 200 is enough for most data.
+    tol : float
+        Stop when the loss fell by less than this fraction over 10 sweeps; 1e-3 is hasty, 1e-4 typical,
+        1e-6 patient, 0 never stops early.
+    solver : {"mu"}
+    inner : int or None
+        Repeats of the cheap inner step; 1 is the plain rule of Lee and Seung, None as many as pay.
+    divergence : {"frobenius", "kl", "is"}
+    init : {"random", "nndsvda"}
+    seed : int
+        Of the random start, >= 0.
+    restarts : int
+        Independent starts, of which the best is kept.
+    jobs : int or None
+        Threads; None is all cores that this process may use. The result does not depend on it.
+    """
+
+    rank: int
+    max_sweeps: int = 200
+    tol: float = 1e-4
+    solver: str = "mu"
+    inner: int | None = None
+    divergence: str = "frobenius"
+    init: str = "random"
+    seed: int = 0
+    restarts: int = 1
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.rank >= 1, "rank", self.rank, "a whole number from 1")
+        check(self.max_sweeps >= 1, "iterations", self.max_sweeps, "a whole number from 1")
+        check(0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
+        check(self.solver in SOLVERS, "solver", self.solver, "one of " + ", ".join(SOLVERS))
+        check(self.divergence in DIVERGENCES, "divergence", self.divergence, "one of " + ", ".join(DIVERGENCES))
+        check(self.init in INITS, "init", self.init, "one of " + ", ".join(INITS))
+        check(self.inner is None or self.inner >= 1, "inner", self.inner, "a whole number from 1")
+        check(self.seed >= 0, "seed", self.seed, "a whole number from 0")
+        check(self.restarts >= 1, "restarts", self.restarts, "a whole number from 1")
+        check(self.jobs is None or self.jobs >= 1, "jobs", self.jobs, "a whole number from 1")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which pictures of a collection are taken; every condition given must hold.
+
+    Parameters
+    ----------
+    split : {"train", "test", "all"} or None
+        None is train where the archive has a split, else everything.
+    labels : tuple of str
+        Labels to keep, as text; empty keeps all.
+    index : tuple of range
+        Indices to keep, from 0, in this order; empty keeps all.
+    one_per_label : bool
+        The first picture of each label, sorted by label.
+    limit : int or None
+        At most so many, taken from the front after all else.
+    """
+
+    split: str | None = None
+    labels: tuple[str, ...] = ()
+    index: tuple[range, ...] = ()
+    one_per_label: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.split in (None, "train", "test", "all"), "split", self.split, "train, test or all")
+        check(self.limit is None or self.limit >= 1, "limit", self.limit, "a whole number from 1")
+
+
+def parse_index(text: str) -> tuple[range, ...]:
+    """'0,5,10-20' -> ranges, ends included."""
+    return tuple(_range(part.strip(), text) for part in text.split(","))
+
+
+def _range(part: str, text: str) -> range:
+    first, dash, last = part.partition("-")
+    right = _is_count(first) and (not dash or (_is_count(last) and int(last) >= int(first)))
+    check(right, "index", text, "numbers from 0 and ranges, such as 0,5,10-20")
+    return range(int(first), int(last if dash else first) + 1)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def parse_bytes(text: str) -> int:
+    """'20KB', '1.5GB', '512MiB', '4096' -> bytes; KB is 1,000 and KiB 1,024."""
+    units = {"": 1, "b": 1}
+    for power, letter in enumerate("kmgt", start=1):
+        units |= {f"{letter}b": 1000**power, letter: 1000**power, f"{letter}ib": 1024**power}
+    digits = text.strip().rstrip("BbIiKkMmGgTt").strip()
+    unit = text.strip()[len(digits) :].strip().lower()
+    try:
+        value = float(digits) * units[unit]
+        right = 1 <= value < 2**62
+    except (KeyError, ValueError):
+        right = False
+    check(right, "size", text, "bytes such as 500MB, 2GB or 512MiB")
+    return int(value)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'64x48' -> (64, 48), width and height in pixels."""
+    width, x, height = text.lower().partition("x")
+    right = bool(x) and _is_count(width) and _is_count(height) and 0 < int(width) < 65536 and 0 < int(height) < 65536
+    check(right, "resize", text, "WIDTHxHEIGHT, such as 64x64")
+    return int(width), int(height)
+
+
+def parse_choice(text: str, name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """'image,csv' -> ('image', 'csv'), each of them among `known`."""
+    known = tuple(known)
+    parts = tuple(part.strip() for part in text.split(","))
+    check(all(part in known for part in parts), name, text, "a list of " + ",".join(known))
+    return parts
