@@ -1,3 +1,58 @@
-"""Images by non-negative matrix factorization: V ~ W @ H with small W, H >= 0."""
+"""Images by non-negative matrix factorization: V ~ W @ H with small W, H >= 0.
+
+    from nmfcompress import factorize, read_image
+    picture = read_image("img.png")
+    found = factorize(picture.pixels, rank=3)       # grey; found.W @ found.H is the reconstruction
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# The names are imported when they are used: `nmfc --help` must not load NumPy.
+_HOMES = {
+    "Factorization": "factor.nmf",
+    "NmfcError": "errors",
+    "Picture": "images.pictures",
+    "Stack": "images.archives",
+    "SweepRecord": "factor.nmf",
+    "factorize": "factor.nmf",
+    "psnr": "metrics",
+    "read_image": "images.pictures",
+    "read_stack": "images.stacks",
+    "ssim": "metrics",
+    "transform": "factor.nmf",
+    "write_image": "images.pictures",
+}
+
+if TYPE_CHECKING:
+    from .errors import NmfcError as NmfcError
+    from .factor.nmf import Factorization as Factorization
+    from .factor.nmf import SweepRecord as SweepRecord
+    from .factor.nmf import factorize as factorize
+    from .factor.nmf import transform as transform
+    from .images.archives import Stack as Stack
+    from .images.stacks import read_stack as read_stack
+    from .images.pictures import Picture as Picture
+    from .images.pictures import read_image as read_image
+    from .images.pictures import write_image as write_image
+    from .metrics import psnr as psnr
+    from .metrics import ssim as ssim
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

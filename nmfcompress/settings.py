@@ -80,7 +80,7 @@ class Selection:
     labels : tuple of str
         Labels to keep, as text; empty keeps all.
     index : tuple of range
-        Indices to keep, from 0, in this order; empty keeps all.
+        Indices to keep, from 0; empty keeps all.
     one_per_label : bool
         The first picture of each label, sorted by label.
     limit : int or None
@@ -144,3 +144,94 @@ def parse_choice(text: str, name: str, known: Iterable[str]) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in text.split(","))
     check(all(part in known for part in parts), name, text, "a list of " + ",".join(known))
     return parts
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read, and how.
+
+    Parameters
+    ----------
+    recursive : bool
+        Folders are walked.
+    files_from : str or None
+        A file (or - for stdin) with one more input a line, or ended by NUL bytes with `nul`.
+    key : str or None
+        The array of an archive.
+    axis : int or None
+        The axis of an array that counts its images.
+    order : {"C", "F"}
+        F: the images of the array were flattened column by column.
+    frame : int or None
+        The frame of a several-frame file, from 1; None is the first, 0 stands for all of them.
+    gray : bool
+        Colour is made one channel first.
+    resize : tuple of int or None
+        Width and height that every picture of a collection is brought to.
+    mask : str or None
+        An image or array in which 0 marks missing pixels.
+    max_memory : int or None
+        Bytes; None is half of what the machine has free.
+    everything : bool
+        Also more than ARCHIVE_FILES pictures.
+    """
+
+    recursive: bool = False
+    files_from: str | None = None
+    nul: bool = False
+    key: str | None = None
+    axis: int | None = None
+    order: str = "C"
+    frame: int | None = None
+    gray: bool = False
+    resize: tuple[int, int] | None = None
+    mask: str | None = None
+    max_memory: int | None = None
+    everything: bool = False
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What is written, and where.
+
+    Parameters
+    ----------
+    folder : str
+        For all outputs.
+    file : str or None
+        The one output, - for stdout; it replaces the folder.
+    kind : str or None
+        The kind of `file` where its ending does not tell.
+    what : tuple of str
+        The outputs wanted.
+    overwrite, skip_existing : bool
+        What happens to files that are there already; neither: they are an error.
+    plot : bool or None
+        The loss curves; None is for archives, when the extra is installed.
+    show : int
+        Images in the picture of originals and reconstructions.
+    """
+
+    folder: str = "nmfc-out"
+    file: str | None = None
+    kind: str | None = None
+    what: tuple[str, ...] = ()
+    overwrite: bool = False
+    skip_existing: bool = False
+    plot: bool | None = None
+    show: int = 10
+
+    def __post_init__(self) -> None:
+        check(not (self.overwrite and self.skip_existing), "--skip-existing", "given with -f", "one of the two")
+        check(self.show >= 1, "show", self.show, "a whole number from 1")
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What is said: nothing but errors (`quiet`), also what was assumed (`verbose`), JSON Lines on stdout."""
+
+    quiet: bool = False
+    verbose: bool = False
+    json: bool = False
+    progress: str = "auto"
+    debug: bool = False

@@ -82,3 +82,12 @@ def to_levels(values: np.ndarray) -> tuple[np.ndarray, Levels]:
 def shape_text(shape: tuple[int, ...]) -> str:
     """(60000, 28, 28) -> '60,000 x 28 x 28'."""
     return " x ".join(f"{side:,}" for side in shape) or "a single number"
+
+
+def to_pixels(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values around 0..1, rounded and clipped to pixels of `dtype`: uint8, uint16, or floats within 0..1."""
+    top = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(np.dtype(dtype))
+    if top is None:
+        return np.clip(values, 0, 1).astype(dtype, copy=False)
+    scaled = values * values.dtype.type(top)
+    return np.clip(np.rint(scaled, out=scaled), 0, top, out=scaled).astype(dtype)

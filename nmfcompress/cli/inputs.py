@@ -1,0 +1,227 @@
+"""What the arguments name: files, folders walked, lists, stdin; and the pictures in them, one by one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError, UsageError, about
+from ..images import archives, stacks
+from ..images.files import display, file_id
+from ..images.levels import Levels
+from ..images.limits import Limits, size
+from ..images.pictures import Picture, count_frames, read_frames, read_image
+from ..images.selection import select
+from ..settings import ARCHIVE_FILES, Reading, Selection
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input: its path as given (- for stdin), and the folder below the output folder that its outputs go to."""
+
+    path: str
+    folder: str = ""
+
+    @property
+    def stem(self) -> str:
+        """Its name without the ending (both endings of .gz)."""
+        if self.path == STDIN:
+            return "stdin"
+        path = Path(self.path)
+        return path.with_suffix("").stem or path.name if path.suffix.lower() == ".gz" else path.stem
+
+    @property
+    def name(self) -> str:
+        """Its full name, for when two inputs share a stem."""
+        return "stdin" if self.path == STDIN else Path(self.path).name
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to factorize: its index in an archive or number of a frame, its label, the ending of its outputs."""
+
+    picture: Picture
+    image: int | None = None
+    label: int | str | None = None
+    suffix: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pictures of one source: `count` of them, read one after the other."""
+
+    items: Iterator[Item]
+    count: int
+    archive: bool
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[list[Source], list[str]]:
+    """Every input in order, folders walked and lists read; and what was passed over.
+
+    Raises
+    ------
+    UsageError
+        None at all, or stdin asked for twice.
+    """
+    named = list(inputs)
+    if reading.files_from is not None:
+        if reading.files_from == STDIN and STDIN in inputs:
+            raise UsageError("stdin is asked for twice: as an input and by --files-from -")
+        named += _listed(reading.files_from, reading.nul)
+    elif reading.nul:
+        raise UsageError("-0 says how --files-from is separated, and there is none")
+    if not named:
+        raise UsageError("no input (name files, folders with -r, an archive, or - for stdin)")
+    found: dict[object, Source] = {}
+    notes = []
+    for path in named:
+        if path != STDIN and os.path.isdir(path) and reading.recursive:
+            inside, others = _walked(path, folder)
+            if not inside:
+                notes.append(f"{path}: no pictures in it")
+            if others:
+                notes.append(f"{path}: {others:,} files that are no pictures passed over")
+        else:
+            inside = [Source(path)]
+        for source in inside:
+            key = file_id(source.path) if source.path != STDIN else None
+            found.setdefault(key if key is not None else source.path, source)
+    return list(found.values()), notes
+
+
+def stdin_bytes(limits: Limits) -> bytes:
+    """All of stdin, up to the memory limit."""
+    if sys.stdin is None:
+        raise InputError("stdin is closed", "-")
+    data = sys.stdin.buffer.read(limits.max_memory + 1)
+    if len(data) > limits.max_memory:
+        raise InputError(f"is longer than --max-memory, {size(limits.max_memory)}", "-")
+    if not data:
+        raise InputError("stdin is empty", "-")
+    return data
+
+
+def content(source: Source, limits: Limits) -> str | bytes:
+    """What the doors read: a path, or the bytes of stdin."""
+    if source.path == STDIN:
+        return stdin_bytes(limits)
+    if os.path.isdir(source.path):
+        raise InputError("is a folder (pass -r to take the pictures in it)", source.path)
+    return source.path
+
+
+def pictures(source: Source, reading: Reading, selection: Selection, limits: Limits) -> Batch:
+    """The pictures of one source that the selection leaves."""
+    data = content(source, limits)
+    if stacks.is_archive(data):
+        return _of_archive(source, data, reading, selection, limits)
+    if selection != Selection(limit=selection.limit):
+        raise UsageError(f"{display(source.path)} is a picture; --split, --label, --index and --one-per-label are for archives")
+    if reading.frame != 0:
+        picture = read_image(data, name=source.path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
+        suffix = f"-frame{picture.frame}" if reading.frame else ""
+        return Batch(iter([Item(picture, picture.frame if reading.frame else None, None, suffix)]), 1, False)
+    count = count_frames(data, name=source.path, limits=limits)
+    digits = len(str(count))
+    frames = read_frames(data, name=source.path, gray=reading.gray, limits=limits)
+    items = (
+        Item(replace(p, notes=tuple(n for n in p.notes if not n.startswith("frame "))), p.frame, None, f"-frame{p.frame:0{digits}}")
+        for p in frames
+    )  # fmt: skip
+    return Batch(items, count, False)
+
+
+def _of_archive(source: Source, data: str | bytes, reading: Reading, selection: Selection, limits: Limits) -> Batch:
+    stack = archives.read_archive(
+        data, name=source.path, key=reading.key, axis=reading.axis, order=reading.order, split=selection.split,
+        collection=False, limits=limits,
+    )  # fmt: skip
+    if stack.single:
+        item = Item(_picture(stack, 0, reading.gray))
+        return Batch(iter([item]), 1, False, stack.assumed, stack.notes)
+    with about(display(source.path)):
+        kept = select(selection, stack.labels, len(stack.images))
+    if len(kept) > ARCHIVE_FILES and not reading.everything:
+        raise UsageError(
+            f"{display(source.path)}: that would be {len(kept):,} pictures, each with files of its own "
+            f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)"
+        )
+    digits = len(str(int(stack.indices.max())))
+
+    def items() -> Iterator[Item]:
+        for place in kept:
+            index, label = int(stack.indices[place]), label_of(stack, int(place))
+            suffix = f"-{index:0{digits}}" + ("" if label is None else f"-label{as_name(label)}")
+            yield Item(_picture(stack, int(place), reading.gray), index, label, suffix)
+
+    return Batch(items(), len(kept), True, stack.assumed, stack.notes)
+
+
+def label_of(stack: archives.Stack, place: int) -> int | str | None:
+    """A label as Python has it."""
+    if stack.labels is None:
+        return None
+    label = stack.labels[place]
+    return int(label) if stack.labels.dtype.kind in "iu" else str(label)
+
+
+def as_name(label: int | str) -> str:
+    """A label as a part of a file name: nothing that is a path or that a terminal obeys."""
+    return "".join(c if c.isalnum() or c in "._" else "_" for c in str(label))[:40]
+
+
+def mode_of(pixels: np.ndarray) -> str:
+    """Pillow's mode word for an array of an archive."""
+    if pixels.shape[-1] == 3 and pixels.ndim == 3:
+        return "RGB"
+    return {"uint8": "L", "uint16": "I;16"}.get(pixels.dtype.name, "F")
+
+
+def _picture(stack: archives.Stack, place: int, gray: bool) -> Picture:
+    pixels = stack.images[place]
+    mode = mode_of(pixels)
+    if gray:
+        pixels = stacks.to_gray(pixels)
+    return Picture(pixels=pixels, levels=stack.levels, alpha=None, mode=mode, icc=None, exif=None, dpi=None)
+
+
+def _listed(name: str, nul: bool) -> list[str]:
+    """The names in a list file, as the file system spells them."""
+    try:
+        if name == STDIN:
+            if sys.stdin is None:
+                raise InputError("stdin is closed", "-")
+            data = sys.stdin.buffer.read()
+        else:
+            data = Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", name) from None
+    lines = data.split(b"\0") if nul else data.splitlines()
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def _walked(root: str, out: str) -> tuple[list[Source], int]:
+    """The pictures below a folder, in order of their names, and how many other files there were."""
+    found, others, avoided = [], 0, os.path.realpath(out)
+    for here, folders, files in os.walk(root):
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) != avoided)
+        if os.path.realpath(here) == avoided:
+            continue
+        inside = os.path.relpath(here, root)
+        for name in sorted(files):
+            if name.startswith("."):
+                continue
+            if Path(name).suffix.lower() in stacks.ENDINGS:
+                found.append(Source(os.path.join(here, name), "" if inside == "." else inside))
+            else:
+                others += 1
+    return found, others

@@ -1,0 +1,138 @@
+"""The group `nmfc`, and what becomes an exit code. NumPy and the rest load inside the commands."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from .. import __version__
+from ..errors import NmfcError
+
+COMMANDS = {"compress": "compress", "basis": "basis"}  # command: its module in this folder
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+PIPE_CLOSED, INTERRUPTED, TERMINATED = 141, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM, as an exception, so that temporary files are removed on the way out."""
+
+
+class Commands(click.Group):
+    """Imports a command's module when the command is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        found: click.Command = import_module(f".{COMMANDS[cmd_name]}", __package__).command
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="nmfc", message="%(prog)s %(version)s")
+def nmfc() -> None:
+    """See, learn and compress images by non-negative matrix factorization (NMF).
+
+    \b
+    nmfc compress photo.png --rank 3     one picture from 3 parts: original, parts, loss
+    nmfc basis digits.npz -k 10          the 10 parts that a collection of images shares
+
+    Options read variables too: NMFC_COMPRESS_RANK=3 is --rank 3 of compress.
+    """
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit as design and README say: 0, 1, 2, 3, 130, 141 or 143."""
+    for name in BLAS_THREADS:  # other thread counts give other bits, and threads are ours to run over blocks
+        os.environ[name] = "1"
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:  # not in the main thread, as in some test runners
+        pass
+    argv = sys.argv[1:] if args is None else args
+    code = _run(argv)
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        code = _stdout_failed(error)
+    _leave(code)
+
+
+def _run(argv: list[str]) -> int:
+    debug = "--debug" in argv
+    try:
+        result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC")
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        return 2
+    except click.ClickException as error:
+        where = f" ({error.ctx.command_path} -h shows the options)" if getattr(error, "ctx", None) else ""
+        return _complain(error.format_message().replace("\n", " ").rstrip(".") + where, 2)
+    except NmfcError as error:
+        if debug:
+            _trace()
+        return _complain(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", INTERRUPTED)
+    except Terminated:
+        return _complain("terminated", TERMINATED)
+    except SystemExit as stop:  # Click turns a closed pipe into exit 1
+        if isinstance(stop.__context__, OSError) and stop.__context__.errno == errno.EPIPE:
+            return _stdout_failed(stop.__context__)
+        return stop.code if isinstance(stop.code, int) else 1
+    except MemoryError:
+        if debug:
+            _trace()
+        return _complain("out of memory (a smaller input, or --max-memory, would have been refused in time)", 1)
+    except OSError as error:
+        if debug:
+            _trace()
+        return _stdout_failed(error) if error.filename is None else _complain(f"{error.filename}: {error.strerror}", 1)
+    except Exception as error:
+        if debug:
+            _trace()
+        return _complain(f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _complain(message: str, code: int) -> int:
+    from ..images.files import display
+
+    click.echo(f"nmfc: {display(message)}", err=True)
+    return code
+
+
+def _stdout_failed(error: OSError) -> int:
+    """stdout cannot take more: without a word when its reader is gone, with one when it is full."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError:
+        pass
+    return PIPE_CLOSED if error.errno == errno.EPIPE else _complain(f"stdout: {error.strerror or error}", 1)
+
+
+def _trace() -> None:
+    import traceback
+
+    click.echo(traceback.format_exc(), err=True, nl=False)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.exit(code)
+
+

@@ -1,0 +1,184 @@
+"""Options that commands share. Each bundle ends as one frozen value from settings.py."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .. import settings
+from ..settings import Fit, Reading, Selection, Talk, Writing
+
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+
+def bundle(name: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
+    """Gather the values of `options` into one argument `name`, made by `build` from what they are called."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def gathered(**values: Any) -> Any:
+            values[name] = build(**{own: values.pop(own) for own in owned})
+            return command(**values)
+
+        before = len(getattr(command, "__click_params__", []))
+        decorated: Command = gathered
+        for option in reversed(options):
+            decorated = option(decorated)
+        owned = [p.name for p in decorated.__click_params__[before:]]  # type: ignore[attr-defined]
+        return decorated
+
+    return decorate
+
+
+def default(kind: type, field: str) -> Any:
+    """The default of a settings field, so that it is said once."""
+    return kind.__dataclass_fields__[field].default  # type: ignore[attr-defined]
+
+
+def choice(*names: str) -> click.Choice:
+    return click.Choice(names)
+
+
+fit = bundle(
+    "fit",
+    Fit,
+    click.option("-k", "--rank", type=int, required=True, help="Number of parts: 3 is a blur of a photo, 30 a likeness."),
+    click.option(
+        "-n", "--iterations", "max_sweeps", type=int, default=default(Fit, "max_sweeps"), show_default=True,
+        help="Most sweeps (a sweep updates both factors once).",
+    ),
+    click.option(
+        "--tol", type=float, default=default(Fit, "tol"), show_default=True,
+        help="Stop when the loss fell by less than this fraction over 10 sweeps; 0 never stops early.",
+    ),
+    click.option("--solver", type=choice(*settings.SOLVERS), default="mu", show_default=True, help="Update rule."),
+    click.option("--inner", type=int, help="Repeats of the inner step; 1 is the plain rule.  [default: while they pay]"),
+    click.option(
+        "--divergence", type=choice(*settings.DIVERGENCES), default="frobenius", show_default=True,
+        help="What is minimized: ‖V − WH‖, Kullback-Leibler, or Itakura-Saito (zeros count as half a grey level).",
+    ),
+    click.option(
+        "--init", type=choice(*settings.INITS), default="random", show_default=True, help="Where the factors start."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the random start."),
+    click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),
+    click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]"),
+)  # fmt: skip
+
+
+def _selection(index: str | None, label: tuple[str, ...], **rest: Any) -> Selection:
+    return Selection(index=settings.parse_index(index) if index is not None else (), labels=label, **rest)
+
+
+selection = bundle(
+    "selection",
+    _selection,
+    click.option("--split", type=choice("train", "test", "all"), help="Part of an archive.  [default: train, if it has one]"),
+    click.option("--one-per-label", is_flag=True, help="The first image of each label."),
+    click.option("--label", multiple=True, metavar="L", help="Images with this label (may be repeated)."),
+    click.option("--index", metavar="I,J,A-B", help="Images by index, from 0: 0,5,10-20."),
+    click.option("--limit", type=int, help="At most so many images."),
+)  # fmt: skip
+
+
+def _reading(
+    frame: str | None = None, resize: str | None = None, max_memory: str | None = None, **rest: Any
+) -> Reading:
+    number = 0 if frame == "all" else None if frame is None else int(frame) if frame.isdecimal() else -1
+    settings.check(number is None or number >= 1 or frame == "all", "--frame", frame, "a number from 1, or all")
+    return Reading(
+        frame=number,
+        resize=settings.parse_size(resize) if resize is not None else None,
+        max_memory=settings.parse_bytes(max_memory) if max_memory is not None else None,
+        **rest,
+    )
+
+
+_READING = (
+    click.option("-r", "--recursive", is_flag=True, help="Walk folders."),
+    click.option("--files-from", metavar="FILE", help="More inputs, one a line; - reads them from stdin."),
+    click.option("-0", "--null", "nul", is_flag=True, help="--files-from is separated by NUL bytes."),
+    click.option("--key", help="Array of an npz or mat archive."),
+    click.option("--axis", type=int, help="Axis of an array that counts the images."),
+    click.option("--order", type=choice("C", "F"), default="C", show_default=True, help="F: images stored by columns."),
+    click.option("--gray", "--grey", "gray", is_flag=True, help="Make one channel of colour first."),
+    click.option("--mask", metavar="FILE", help="Image or array, 0 = missing pixel."),
+    click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 500MB, 2GB.  [default: half of what is free]"),
+)  # fmt: skip
+reading_each = bundle(
+    "reading",
+    _reading,
+    *_READING,
+    click.option("--frame", metavar="N|all", help="Frame of a several-frame file, from 1.  [default: the first]"),
+    click.option(
+        "--all", "everything", is_flag=True, help=f"Also more than {settings.ARCHIVE_FILES:,} pictures of an archive."
+    ),
+)  # fmt: skip
+reading_together = bundle(
+    "reading",
+    _reading,
+    *_READING,
+    click.option("--resize", metavar="WxH", help="Bring the pictures of a folder or list to one size."),
+)
+
+_FOLDER = click.option(
+    "-O", "--output-dir", "folder", default=default(Writing, "folder"), show_default=True, metavar="DIR", help="Where outputs go."
+)
+_FORCE = click.option("-f", "--force", "overwrite", is_flag=True, help="Overwrite existing outputs.")
+_SKIP = click.option("--skip-existing", is_flag=True, help="Pass over outputs that exist.")
+_PLOT = click.option("--plot/--no-plot", default=None, help="Draw loss.png.  [default: for archives, if Matplotlib is there]")
+
+
+def writing(*kinds: str, single: bool) -> Decorator:
+    """Options for outputs, those of `kinds` by default all; `single` adds -o and --to."""
+
+    def build(what: str | None, **rest: Any) -> Writing:
+        return Writing(what=settings.parse_choice(what, "--write", kinds) if what is not None else kinds, **rest)
+
+    named = ",".join(kinds)
+    one = (
+        click.option("-o", "--output", "file", metavar="FILE|-", help="Only the reconstruction, into this file or stdout."),
+        click.option("--to", "kind", metavar="KIND", help="Kind of -o where its ending does not tell, such as png."),
+    )
+    return bundle(
+        "writing",
+        build,
+        *(one if single else ()),
+        _FOLDER,
+        click.option("--write", "what", metavar="LIST", help=f"Outputs wanted.  [default: {named}]"),
+        *(
+            ()
+            if single
+            else (click.option("--show", type=int, default=10, show_default=True, help="Images in reconstructed.png."),)
+        ),
+        _FORCE,
+        _SKIP,
+        _PLOT,
+    )
+
+
+talk = bundle(
+    "talk",
+    Talk,
+    click.option("-q", "--quiet", is_flag=True, help="No summary, notes or bar."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what was assumed about the input."),
+    click.option("--json", is_flag=True, help="One JSON object a result on stdout."),
+    click.option("--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+
+
+def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], click.Command]:
+    """A command with INPUTS and the given bundles."""
+
+    def decorate(body: Command) -> click.Command:
+        for one in reversed(bundles):
+            body = one(body)
+        body = click.argument("inputs", nargs=-1, metavar="INPUT...")(body)
+        return click.command(name, epilog=epilog, no_args_is_help=True)(body)
+
+    return decorate

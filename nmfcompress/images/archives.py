@@ -1,0 +1,354 @@
+"""Array archives as image stacks: npz, npy, IDX and MATLAB files, known by their content.
+
+`doors.py` and `matlab.py` list what a file holds, `layout.py` finds out which axis is what; here the array and its
+labels are chosen, by the names that people use.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError, UsageError, about
+from .doors import CHUNK, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
+from .layout import Hints, LaidOut, lay_out
+from .levels import Levels, shape_text, to_levels
+from .limits import Limits
+from .matlab import open_mat
+from .sniff import HEAD, describe, identify
+
+DOORS: dict[str, Callable[[Source], list[Entry]]] = {
+    "npz": open_npz,
+    "npy": open_npy,
+    "idx": open_idx,
+    "gzip": open_gzip,
+    "mat": open_mat,
+}
+
+# Names are compared in lower case without "_", "-" and the like: x_train, X_train, xTrain and train_x are known.
+_SPLITS = {"train": ("train", "training", "tr"), "test": ("test", "testing", "te")}
+_COLLECTIONS = ("images", "imgs", "frames", "faces", "digits")
+_IMAGES = (*_COLLECTIONS, "image", "img", "data", "x", "arr0", "features", "fea", "pixels", "stack", "cube")
+_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "gnd")
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Images of one size out of an array archive.
+
+    Parameters
+    ----------
+    images : array of shape (n, h, w) or (n, h, w, 3)
+        uint8, uint16, or floats within 0..1; contiguous.
+    levels : Levels
+        What 0 and 1 were in the file.
+    labels : array of shape (n,), optional
+        int64 or text.
+    indices : array of shape (n,)
+        The place of each image in the array (of its split) in the file, from 0.
+    single : bool
+        The array is one picture, not a collection; then n is 1.
+    assumed : tuple of str
+        What was read out of names and shapes, for who asks.
+    notes : tuple of str
+        What every user must be told.
+    """
+
+    images: Array
+    levels: Levels
+    labels: Array | None
+    indices: Array
+    single: bool
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What the caller said about the array to read."""
+
+    key: str | None
+    axis: int | None
+    order: str
+    split: str | None
+    collection: bool
+    limits: Limits
+
+
+@dataclass
+class _Log:
+    assumed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_archive(
+    source: str | os.PathLike[str] | bytes,
+    *,
+    name: str | None = None,
+    key: str | None = None,
+    axis: int | None = None,
+    order: str = "C",
+    split: str | None = None,
+    collection: bool = True,
+    limits: Limits | None = None,
+) -> Stack:
+    """Read the images of an npz, npy, IDX or MATLAB file; IDX and npy also out of a gzip.
+
+    Parameters
+    ----------
+    source : path or bytes
+        The file, or its contents.
+    name : str, optional
+        What to call it in errors; its path by default.
+    key : str, optional
+        Which array; by default the one whose name or shape says that it holds images.
+    axis : int, optional
+        Which axis counts the images; by default what labels and shape say: the first, the last in MATLAB's files.
+    order : {"C", "F"}
+        Whether the pixels of an image lie row by row, or column by column as in files made by MATLAB: try "F" when
+        the images come out lying on their side.
+    split : {"train", "test", "all"}, optional
+        Which part, in archives that keep two; "train" by default.
+    collection : bool
+        Whether a two-dimensional array that tells nothing else is one image a row, or (False) one picture.
+    limits : Limits, optional
+        What the array may need.
+
+    Returns
+    -------
+    Stack
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is broken, or holds no images.
+    TooLarge
+        The array needs more memory than `limits` allow; nothing was allocated.
+    UsageError
+        `axis`, `order` or `split` is out of range, or `key` and `split` are both given.
+    ExtraMissing
+        A MATLAB file, and SciPy is not installed.
+    """
+    if order not in ("C", "F"):
+        raise UsageError(f"order {order!r} is unknown: C or F")
+    if split not in (None, "train", "test", "all"):
+        raise UsageError(f"split {split!r} is unknown: train, test or all")
+    if key is not None and split is not None:
+        raise UsageError("key and split exclude each other: a key names one array")
+    wishes = _Wishes(key, axis, order, split, collection, limits or Limits())
+    shown = name or ("standard input" if isinstance(source, bytes) else os.fsdecode(source))
+    with about(shown), broken("an array archive"), _opened(source, wishes.limits) as (opened, kind):
+        return _stack(opened, kind, DOORS[kind](opened), wishes)
+
+
+@contextmanager
+def _opened(source: str | os.PathLike[str] | bytes, limits: Limits) -> Iterator[tuple[Source, str]]:
+    """Open what holds arrays; what comes through a pipe is read to its end."""
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as file:
+        head = file.read(HEAD)
+        kind = identify(head)
+        if kind not in DOORS:
+            what = "a picture" if kind == "picture" else describe(head)
+            begins = f"its first bytes ({head[:4].hex(' ')}) are of no kind that holds arrays (npz, npy, IDX, mat)"
+            raise InputError(f"this is {what}, not an array archive" if what else begins)
+        if isinstance(source, bytes):
+            yield Source(file, len(source)), kind
+        elif stat.S_ISREG((status := os.fstat(file.fileno())).st_mode):
+            yield Source(file, status.st_size, os.fsdecode(source)), kind
+        else:
+            content = bytearray(head)
+            while piece := file.read(CHUNK):
+                content += piece
+                limits.admit(len(content), "what comes through the pipe")
+            yield Source(io.BytesIO(content), len(content)), kind
+
+
+def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> Stack:
+    log = _Log()
+    parts = []
+    for entry in _choose(entries, wishes):
+        labels = _labels_beside(source, entry, wishes.limits, log) if kind in ("idx", "gzip") else None
+        if labels is None:
+            labels = _labels_of(entry, entries, wishes.limits, log)
+        hints = Hints(
+            printable(entry.name),
+            habit=-1 if kind == "mat" else 0,
+            axis=wishes.axis,
+            order=wishes.order,
+            count=None if labels is None else len(labels),
+            named=_split_of(entry.name, _IMAGES) is not None or _plain(entry.name) in _COLLECTIONS,
+            collection=wishes.collection,
+        )
+        if len(entry.shape) == 1 and kind in ("idx", "gzip"):
+            raise InputError(f"holds {entry.shape[0]:,} labels, not images: name the images file")
+        laid = lay_out(entry.read(wishes.limits), hints)
+        if labels is not None and len(labels) != len(laid.images):
+            log.assumed.append(f"{len(labels):,} labels left out: there are {len(laid.images):,} images")
+            labels = None
+        log.assumed += laid.assumed
+        log.notes += laid.notes
+        parts.append((laid, labels))
+    images, labels = _joined(parts, wishes.limits, log)
+    single = parts[0][0].single
+    if single:
+        height, width = images.shape[1:3]
+        wishes.limits.admit_picture(width, height, images[0, 0, 0].size)
+    images, levels = to_levels(images)
+    if levels.dtype not in ("bool", "uint8", "uint16") and (levels.low, levels.high) != (0, 1):
+        log.notes.append(
+            f"{levels.dtype} values {levels.low:g}..{levels.high:g} scaled by their own minimum and maximum"
+        )
+    indices = np.concatenate([np.arange(len(laid.images)) for laid, _ in parts])
+    return Stack(images, levels, labels, indices, single, tuple(log.assumed), tuple(log.notes))
+
+
+def _joined(parts: list[tuple[LaidOut, Array | None]], limits: Limits, log: _Log) -> tuple[Array, Array | None]:
+    """One contiguous array of the images of all parts, and one of their labels."""
+    stacks = [laid.images for laid, _ in parts]
+    if len({stack.shape[1:] for stack in stacks}) > 1:
+        sizes = " and ".join(shape_text(stack.shape[1:]) for stack in stacks)
+        raise InputError(f"its splits hold images of different sizes ({sizes}): read one at a time")
+    if len(stacks) > 1 or not stacks[0].flags.c_contiguous:
+        limits.admit(2 * sum(stack.nbytes for stack in stacks), "bringing the images together")
+    images = np.ascontiguousarray(stacks[0]) if len(stacks) == 1 else np.concatenate(stacks)
+    labels = [part_labels for _, part_labels in parts if part_labels is not None]
+    if not labels:
+        return images, None
+    if len(labels) < len(parts) or len({part.dtype.kind for part in labels}) > 1:
+        log.notes.append("labels left out: the splits have not the same kind of them")
+        return images, None
+    return images, np.concatenate(labels)
+
+
+def _choose(entries: list[Entry], wishes: _Wishes) -> list[Entry]:
+    """The array to read, or two for both splits."""
+    if wishes.key is not None:
+        return [_named(entries, wishes.key)]
+    splits = {split: _first(entries, lambda name: _split_of(name, _IMAGES), split) for split in _SPLITS}
+    if any(splits.values()):
+        wanted = list(_SPLITS) if wishes.split == "all" else [wishes.split or "train"]
+        found = [entry for split in wanted if (entry := splits[split])]
+        if len(found) == len(wanted) or wishes.split == "all":
+            return found
+        if wishes.split is not None:
+            raise InputError(f"has no {wishes.split} split: {_listing(entries)}")
+        return [entry for entry in splits.values() if entry]
+    if wishes.split in ("train", "test"):
+        raise InputError(f"tells of no split, --split {wishes.split} finds nothing: {_listing(entries)}")
+    for known in _IMAGES:
+        if entry := _first(entries, _plain, known):
+            return [entry]
+    if len(entries) == 1:
+        return entries
+    stacks = sorted((entry for entry in entries if _plausible(entry)), key=lambda entry: entry.nbytes)
+    # Of several, planes that outweigh the rest: what lies beside a spectral cube is small, and weights are 2-d or 4-d.
+    if len(stacks) == 1 or (
+        stacks and len(stacks[-1].shape) == 3 and stacks[-1].nbytes > 10 * sum(s.nbytes for s in stacks[:-1])
+    ):
+        return stacks[-1:]
+    raise InputError(f"which array holds the images? Choose one with --key: {_listing(entries)}")
+
+
+def _named(entries: list[Entry], key: str) -> Entry:
+    for entry in entries:
+        if key in (entry.name, f"{entry.name}.npy"):
+            return entry
+    raise InputError(f"has no {printable(key)!r}, it holds {_listing(entries)}")
+
+
+def _first(entries: list[Entry], sense: Callable[[str], str | None], wanted: str) -> Entry | None:
+    """The first array of a fitting name; a broken one counts, for another in its place would surprise."""
+    return next((e for e in entries if sense(e.name) == wanted and (e.problem or _plausible(e))), None)
+
+
+def _plausible(entry: Entry) -> bool:
+    return entry.problem is None and entry.dtype.kind in "biuf" and 2 <= len(entry.shape) <= 4
+
+
+def _listing(entries: list[Entry]) -> str:
+    shown = ", ".join(str(entry) for entry in entries[:12])
+    return f"{shown} and {len(entries) - 12:,} more" if len(entries) > 12 else shown or "nothing"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _split_of(name: str, words: tuple[str, ...]) -> str | None:
+    """The split that a name of images (or labels) speaks of: x_train -> "train"."""
+    plain = _plain(name)
+    for split, forms in _SPLITS.items():
+        if any(plain in (word + form, form + word) for word in words for form in forms):
+            return split
+    return next((split for split in _SPLITS if plain == split and words is _IMAGES), None)
+
+
+def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) -> Array | None:
+    """The labels of an array, beside it in the archive, if there are any of fitting length."""
+    split = _split_of(entry.name, _IMAGES)
+    for word in _LABELS:
+        for other in entries:
+            if other is entry:
+                continue
+            if _split_of(other.name, (word,)) == split if split else _plain(other.name) == word:
+                odd = len(other.shape) > 2 or min(other.shape, default=0) > 1000  # images too, or classes beyond reason
+                if not other.problem and (odd or not set(other.shape) & set(entry.shape)):
+                    log.assumed.append(f"{other} left out: not one for each image")
+                    continue
+                with _labels_may_fail(printable(other.name), log):
+                    return _as_labels(other.read(limits, kinds="biufUS"))
+    return None
+
+
+def _labels_beside(source: Source, entry: Entry, limits: Limits, log: _Log) -> Array | None:
+    """The labels of an IDX file, from the file that MNIST's naming puts beside it."""
+    folder, name = os.path.split(source.path or "")
+    twin = re.sub(r"idx\d", "idx1", name.replace("images", "labels")).removesuffix(".gz")
+    if twin == name.removesuffix(".gz") or len(entry.shape) < 2:
+        return None
+    for candidate in (twin, twin + ".gz"):
+        path = os.path.join(folder, candidate)
+        if os.path.isfile(path):
+            with _labels_may_fail(candidate, log), broken("an IDX file"), _opened(path, limits) as (opened, kind):
+                labels = _as_labels(DOORS[kind](opened)[0].read(limits))
+                if len(labels) != entry.shape[0]:
+                    raise InputError(f"{len(labels):,} labels for {entry.shape[0]:,} images")
+                log.assumed.append(f"labels from {candidate}")
+                return labels
+    return None
+
+
+@contextmanager
+def _labels_may_fail(where: str, log: _Log) -> Iterator[None]:
+    """Bad labels are no reason to refuse the images."""
+    try:
+        yield
+    except InputError as error:
+        log.notes.append(f"labels in {where} left out: {error.message}")
+
+
+def _as_labels(values: Array) -> Array:
+    """Labels as (n,) int64 or text; (n, 1), (1, n) and one of c set in each row or column are unpacked."""
+    if values.ndim == 2 and 1 not in values.shape and values.dtype.kind in "biuf":
+        for axis in (1, 0):
+            if ((values == 0) | (values == 1)).all() and (values.sum(axis) == 1).all():
+                return np.asarray(values.argmax(axis), np.int64)
+    if sum(side != 1 for side in values.shape) > 1:
+        raise InputError(f"their shape is {shape_text(values.shape)}")
+    flat = values.reshape(-1)
+    if flat.dtype.kind in "US":
+        if flat.dtype.itemsize > 1024:
+            raise InputError(f"texts of {flat.dtype.itemsize:,} bytes")
+        return np.char.decode(flat, "latin-1") if flat.dtype.kind == "S" else flat
+    with suppress(ValueError, OverflowError), np.errstate(all="ignore"):
+        whole = flat.astype(np.int64)
+        if (whole == flat).all():
+            return whole
+    raise InputError("not whole numbers")

@@ -1,0 +1,331 @@
+"""The containers that arrays come in: npz, npy, IDX and gzip, each listed before anything is loaded.
+
+A door takes a `Source` and returns its `Entry` list. Files are untrusted: shapes and lengths are compared with
+the bytes that are there, and admitted by `Limits`, before memory is taken; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..errors import InputError, NmfcError, TooLarge
+from .levels import shape_text
+from .limits import Limits
+from .sniff import HEAD, describe, identify
+
+Array = np.ndarray[Any, Any]
+CHUNK = 2**20
+NOTHING = np.dtype(np.void)
+PACKED = 2**16  # input of a gzip: small, for it is read again for each of its members
+NPY_HEADER = 10_000  # NumPy's own bound on the text of a header, which it parses as Python literals
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open file that can seek: `size` bytes, under `path` unless it came through a pipe."""
+
+    file: BinaryIO
+    size: int
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array of a container, not loaded yet.
+
+    Parameters
+    ----------
+    name : str
+        Its key; for messages only, never a path.
+    shape : tuple of int
+    dtype : numpy.dtype
+    load : callable
+        Reads the array; the caller has admitted its size.
+    problem : str, optional
+        Why it cannot be loaded.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] = NOTHING
+    load: Callable[[], Array] = lambda: np.empty(0)
+    problem: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return f"{printable(self.name)} ({self.problem or f'{shape_text(self.shape)} {self.dtype.name}'})"
+
+    def read(self, limits: Limits, kinds: str = "biuf") -> Array:
+        """Load it, if its type is one of `kinds` and `limits` admit it with the copy that scaling makes."""
+        if self.problem:
+            raise InputError(f"{printable(self.name)} {self.problem}")
+        if self.dtype.kind not in kinds:
+            raise InputError(
+                f"{printable(self.name)} holds values of type {self.dtype.name}, "
+                "expected real numbers (uint8, float ...)"
+            )
+        kept = self.dtype.newbyteorder("=") in (np.uint8, np.uint16) and self.dtype.isnative
+        copy = 0 if kept else math.prod(self.shape) * (8 if self.dtype == np.float64 else 4)
+        limits.admit(self.nbytes + copy, f"{printable(self.name)} ({shape_text(self.shape)} {self.dtype.name})")
+        return self.load()
+
+
+def printable(name: str) -> str:
+    """A key as one may print it: no control characters, not longer than a line."""
+    text = name if name.isprintable() else ascii(name)[1:-1]
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@contextmanager
+def broken(what: str) -> Iterator[None]:
+    """Turn whatever NumPy, zipfile, zlib or SciPy raise on bad bytes into one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except NmfcError:
+        raise
+    except MemoryError:
+        raise TooLarge("needs more memory than there is") from None
+    except OSError as error:
+        raise InputError(error.strerror or str(error)) from error
+    except Exception as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"is {what}, but a broken one: {printable(lines[0])}") from error
+
+
+def open_npz(source: Source) -> list[Entry]:
+    """The `.npy` members of a zip archive."""
+    try:
+        archive = zipfile.ZipFile(source.file)
+    except zipfile.BadZipFile:
+        source.file.seek(max(source.size - 2**16 - 22, 0))
+        if b"PK\5\6" in source.file.read():
+            raise
+        raise InputError(
+            f"truncated after {source.size:,} bytes (the directory at the end of every zip is missing)"
+        ) from None
+    members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+    if not members:
+        raise InputError("this is a zip archive without arrays (no .npy in it)")
+    twice = {name for name, times in Counter(member.filename for member in members).items() if times > 1}
+    return [_npz_member(archive, member, member.filename in twice) for member in members]
+
+
+def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) -> Entry:
+    name = member.filename.removesuffix(".npy")
+    if twice:
+        return Entry(name, problem="is there more than once")
+    if member.flag_bits & 1:
+        return Entry(name, problem="is encrypted")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return Entry(name, problem=f"is compressed by method {member.compress_type}, which NumPy does not write")
+    try:
+        with broken("a zip member"), archive.open(member) as stream:
+            head = stream.read(NPY_HEADER + 12)
+        header = _npy_header(head, member.file_size)
+    except InputError as error:
+        return Entry(name, problem=error.message)
+
+    def load() -> Array:
+        with archive.open(member) as stream:
+            stream.read(header.offset)
+            flat = _fill(stream.read, header.nbytes)
+            if len(flat) < header.nbytes or stream.read(1):
+                raise InputError(f"{printable(name)} has not the length that the zip's directory says")
+        return header.shaped(flat)
+
+    return Entry(name, header.shape, header.dtype, load)
+
+
+def open_npy(source: Source) -> list[Entry]:
+    """The one array of a `.npy` file, mapped."""
+    source.file.seek(0)
+    header = _npy_header(source.file.read(NPY_HEADER + 12), source.size)
+    return [Entry("array", header.shape, header.dtype, lambda: _mapped(source, header))]
+
+
+def open_idx(source: Source) -> list[Entry]:
+    """The one array of an IDX file, mapped; in this format the first axis always counts, so it is named "images"."""
+    source.file.seek(0)
+    header = _idx_header(source.file.read(20), source.size)
+    return [Entry("images", header.shape, header.dtype, lambda: _mapped(source, header))]
+
+
+def open_gzip(source: Source) -> list[Entry]:
+    """An IDX or npy file in a gzip, unpacked as a stream."""
+    stream = _Gunzip(source)
+    head = stream.read(HEAD)
+    if not head:
+        if stream.cut:
+            raise InputError(f"truncated after {source.size:,} bytes (a gzip that breaks off in its header)")
+        raise InputError("this is an empty gzip: nothing is in it")
+    kind = identify(head)
+    if kind == "npy":
+        head += stream.read(NPY_HEADER + 12 - len(head))
+    elif kind != "idx":
+        inside = "a picture" if kind == "picture" else describe(head) or "bytes of no known kind"
+        hint = ": unpack it with gunzip" if kind in ("npz", "mat", "picture") else ""
+        raise InputError(f"this is a gzip of {inside}, expected an IDX or npy file in it{hint}")
+    header = _npy_header(head) if kind == "npy" else _idx_header(head)
+
+    def load() -> Array:
+        stream = _Gunzip(source)
+        stream.read(header.offset)
+        flat = _fill(stream.read, header.nbytes)
+        more = stream.read(1)  # also reads the checksum at the end
+        if stream.cut:  # the file breaks off: its own length is what a user can compare
+            raise InputError(header.truncated(source.size, f", {stream.count:,} unpacked"))
+        header.check_length(header.offset + len(flat) + len(more))
+        return header.shaped(flat)
+
+    return [Entry("array" if kind == "npy" else "images", header.shape, header.dtype, load)]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the first bytes of an npy or IDX file promise: the array begins at `offset`."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    fortran: bool = False
+    idx: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def shaped(self, flat: Array) -> Array:
+        return flat.view(self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
+
+    def truncated(self, there: int, more: str = "") -> str:
+        if self.idx and len(self.shape) > 1:
+            promise = f"{self.shape[0]:,} images of {shape_text(self.shape[1:])}"
+        else:
+            promise = f"{shape_text(self.shape)} {self.dtype.name}"
+        return f"truncated after {there:,} bytes{more} (its header says {promise}: {self.offset + self.nbytes:,} bytes)"
+
+    def check_length(self, there: int) -> None:
+        if there < self.offset + self.nbytes:
+            raise InputError(self.truncated(there))
+        if there > self.offset + self.nbytes:
+            raise InputError(
+                f"is longer than its header says ({shape_text(self.shape)} {self.dtype.name}: "
+                f"{self.offset + self.nbytes:,} bytes)"
+            )
+
+
+def _npy_header(head: bytes, size: int | None = None) -> _Header:
+    """Parse the header in `head`; `size` is the length of the whole file where it is known."""
+    stream = io.BytesIO(head)
+    with broken("a NumPy array"):
+        version = np.lib.format.read_magic(stream)
+        width, form = (2, "<H") if version == (1, 0) else (4, "<I")
+        if len(head) < 8 + width:
+            raise InputError(f"truncated after {len(head):,} bytes, in its header")
+        offset = 8 + width + struct.unpack(form, head[8 : 8 + width])[0]
+        if offset > NPY_HEADER + 12:
+            raise InputError(f"is a NumPy array with a header of {offset:,} bytes, at most {NPY_HEADER:,} are read")
+        if len(head) < offset:
+            raise InputError(f"truncated after {len(head):,} bytes, in its header of {offset:,}")
+        # versions 2 and 3 differ in the encoding of field names only, and arrays with fields are not for us
+        read = np.lib.format.read_array_header_1_0 if width == 2 else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream, max_header_size=NPY_HEADER)
+    if dtype.hasobject:
+        raise InputError("holds pickled Python objects, which nmfc never loads")
+    if any(side < 0 for side in shape):
+        raise InputError(f"is a NumPy array with a negative side: {shape_text(shape)}")
+    if 0 in shape or dtype.itemsize == 0:
+        raise InputError(f"is empty: its shape is {shape_text(shape)}, of {dtype.name}")
+    header = _Header(tuple(int(side) for side in shape), dtype, offset, fortran)
+    if size is not None:
+        header.check_length(size)
+    return header
+
+
+_IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def _idx_header(head: bytes, size: int | None = None) -> _Header:
+    offset = 4 + 4 * head[3]
+    if len(head) < offset:
+        raise InputError(f"truncated after {len(head):,} bytes, in its header of {offset}")
+    shape = struct.unpack(f">{head[3]}I", head[4:offset])
+    if 0 in shape:
+        raise InputError(f"is empty: its shape is {shape_text(shape)}")
+    header = _Header(shape, np.dtype(_IDX_TYPES[head[2]]), offset, idx=True)
+    if size is not None:
+        header.check_length(size)
+    return header
+
+
+def _mapped(source: Source, header: _Header) -> Array:
+    """The array of an uncompressed file: its pages are read when they are used."""
+    if source.path is not None:
+        order: Any = "F" if header.fortran else "C"
+        return np.asarray(np.memmap(source.path, header.dtype, "r", header.offset, header.shape, order))
+    source.file.seek(header.offset)
+    return header.shaped(_fill(source.file.read, header.nbytes))
+
+
+def _fill(read: Callable[[int], bytes], nbytes: int) -> Array:
+    """Up to `nbytes` bytes of a stream, read into one array piece by piece."""
+    flat = np.empty(nbytes, np.uint8)
+    done = 0
+    while done < nbytes and (piece := read(min(CHUNK, nbytes - done))):
+        flat[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+        done += len(piece)
+    return flat[:done]
+
+
+class _Gunzip:
+    """The unpacked bytes of a gzip, counted: unlike gzip.open, it hands out all of a stream that breaks off."""
+
+    def __init__(self, source: Source):
+        source.file.seek(0)
+        self._file = source.file
+        self._inflate = zlib.decompressobj(wbits=31)
+        self.count = 0  # bytes handed out
+        self.cut = False  # True when the file ended before the stream did
+
+    def read(self, nbytes: int) -> bytes:
+        """The next `nbytes` bytes, fewer at the end."""
+        pieces: list[bytes] = []
+        while nbytes > 0:
+            if self._inflate.eof and not self._next_member():
+                break
+            packed = self._inflate.unconsumed_tail or self._file.read(PACKED)
+            piece = self._inflate.decompress(packed, nbytes)
+            if not piece and not packed and not self._inflate.eof:
+                self.cut = True
+                break
+            pieces.append(piece)
+            nbytes -= len(piece)
+            self.count += len(piece)
+        return b"".join(pieces)
+
+    def _next_member(self) -> bool:
+        """Go on to the gzip behind this one, if there is one (zeros are padding)."""
+        packed = self._inflate.unused_data
+        while not (packed := packed.lstrip(b"\0")):
+            if not (packed := self._file.read(PACKED)):
+                return False
+        self._file.seek(-len(packed), io.SEEK_CUR)  # to be read again, by the new stream
+        self._inflate = zlib.decompressobj(wbits=31)
+        return True

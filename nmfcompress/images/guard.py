@@ -1,0 +1,269 @@
+"""Pillow behind glass: it opens what is allowed, and whatever it raises, warns or prints stays here.
+
+Pillow keeps its pixel limit and Python its warning filters in globals. They are changed only while some thread is
+behind the glass, and put back when the last one leaves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import logging
+import os
+import re
+import stat
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from ..errors import InputError, NmfcError, TooLarge
+from .files import display
+from .limits import WORK_BYTES, Limits
+from .sniff import HEAD, describe, identify
+
+# Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
+PLUGINS = {
+    "PNG": "Png", "JPEG": "Jpeg", "MPO": "Mpo", "GIF": "Gif", "WEBP": "WebP", "AVIF": "Avif", "TIFF": "Tiff",
+    "JPEG2000": "Jpeg2K", "BMP": "Bmp", "DIB": "Bmp", "QOI": "Qoi", "PPM": "Ppm", "ICO": "Ico", "SGI": "Sgi",
+    "PCX": "Pcx", "TGA": "Tga",
+}  # fmt: skip
+for _plugin in PLUGINS.values():
+    importlib.import_module(f"PIL.{_plugin}ImagePlugin")
+FORMATS = tuple(word for word in PLUGINS if word in Image.OPEN)  # MPO comes in through JPEG
+READS = "PNG, JPEG, WebP, TIFF, GIF, AVIF, JPEG 2000, BMP, ICO, PNM, QOI, SGI, PCX and TGA"
+
+HEAD_BYTES = 65536
+MOST_FRAMES = 10**6  # a longer chain of frames is hostile
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else logging prints Pillow's complaints on stderr
+
+
+@dataclass
+class Opened:
+    """A picture file that Pillow identified and did not decode yet."""
+
+    image: ImageFile.ImageFile
+    head: bytes
+    frames: int
+    name: str | None
+    limits: Limits
+
+    @contextmanager
+    def glass(self, about: str = "") -> Iterator[None]:
+        """Let Pillow work on it: no exception but NmfcError comes out, no warning, no line on stderr."""
+        with _explained(self.name, self.head, self.image.format, self.limits, about), _globals(self.limits):
+            yield
+
+    def load(self) -> None:
+        """Decode the frame that Pillow is at."""
+        by_libtiff = any(tile[0] == "libtiff" for tile in self.image.tile)
+        with stderr_closed() if by_libtiff else nullcontext():
+            self.image.load()
+
+
+@contextmanager
+def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Limits | None) -> Iterator[Opened]:
+    """Open a picture by its path or its bytes, and count its frames."""
+    limits = limits or Limits()
+    if name is None and not isinstance(source, bytes):
+        name = display(os.fspath(source))
+    with _stream(source, name, limits) as stream:
+        with _explained(name, b"", None, limits), _globals(limits):
+            head = stream.read(HEAD_BYTES)
+        if not head:
+            raise InputError("is an empty file, expected a picture", name)
+        with _explained(name, head, None, limits), _globals(limits):
+            image = Image.open(stream, formats=FORMATS)
+        with image:
+            file = Opened(image, head, 1, name, limits)
+            with file.glass():
+                file.frames = _count(image, stream)
+            yield file
+
+
+@contextmanager
+def _stream(source: str | bytes | os.PathLike[str], name: str | None, limits: Limits) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    try:
+        mode = os.stat(source).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError("is a folder, expected a picture", name)
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise InputError("is a device, expected a picture", name)
+        file = open(source, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", name) from error
+    except ValueError as error:
+        raise InputError("cannot be read: its name holds a null byte", name) from error
+    with file:
+        if stat.S_ISREG(mode):
+            yield file
+            return
+        data = file.read(limits.max_memory + 1)  # a pipe has no size to ask for, and cannot be rewound
+        if len(data) > limits.max_memory:
+            raise TooLarge(f"holds more than {limits.max_memory:,} bytes (--max-memory)", name)
+        yield io.BytesIO(data)
+
+
+def _count(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
+    """How many frames there are, without parsing each as Pillow's n_frames does for TIFF and GIF."""
+    if image.format not in ("TIFF", "GIF"):
+        return 1 if image.format == "ICO" else max(int(getattr(image, "n_frames", 1)), 1)
+    place = stream.tell()
+    try:
+        return max(_tiff_pages(stream) if image.format == "TIFF" else _gif_frames(stream), 1)
+    finally:
+        stream.seek(place)
+
+
+def _tiff_pages(stream: BinaryIO) -> int:
+    stream.seek(0)
+    header = stream.read(16)
+    little = header[:2] == b"II"
+
+    def number(data: bytes) -> int:
+        return int.from_bytes(data, "little" if little else "big")
+
+    big = number(header[2:4]) == 43
+    word, entries, entry = (8, 8, 20) if big else (4, 2, 12)
+    place = number(header[8:16] if big else header[4:8])
+    seen: set[int] = set()
+    while place and place not in seen and place < 2**63 and len(seen) < MOST_FRAMES:
+        stream.seek(place)
+        count = stream.read(entries)
+        if len(count) < entries or number(count) * entry >= 2**62:
+            break
+        seen.add(place)
+        stream.seek(number(count) * entry, os.SEEK_CUR)
+        place = number(stream.read(word))
+    return len(seen)
+
+
+def _gif_frames(stream: BinaryIO) -> int:
+    stream.seek(0)
+    header = stream.read(13)
+    stream.seek(_colours(header[10]), os.SEEK_CUR)
+    frames = 0
+    while frames < MOST_FRAMES and (mark := stream.read(1)) not in (b"", b";"):
+        if mark == b",":
+            descriptor = stream.read(9)
+            if len(descriptor) < 9:
+                break
+            frames += 1
+            stream.seek(_colours(descriptor[8]) + 1, os.SEEK_CUR)
+        elif mark == b"!":
+            stream.read(1)
+        else:
+            continue
+        while length := stream.read(1)[:1]:
+            if length == b"\0":
+                break
+            stream.seek(length[0], os.SEEK_CUR)
+    return frames
+
+
+def _colours(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0
+
+
+@contextmanager
+def _explained(name: str | None, head: bytes, word: str | None, limits: Limits, about: str = "") -> Iterator[None]:
+    """The one place where an exception of Pillow becomes one line that says what was found."""
+    try:
+        yield
+    except NmfcError as error:
+        error.source = error.source or name
+        raise
+    except Image.DecompressionBombError as error:
+        found = re.search(r"\((\d+) pixels", str(error))
+        raise _too_large(int(found[1]) if found else 0, name, limits) from error
+    except UnidentifiedImageError as error:
+        raise InputError(_unknown(head), name) from error
+    except MemoryError as error:
+        raise TooLarge(f"{about}needs more memory than there is", name) from error
+    except Exception as error:
+        reason = " ".join(display(str(error)).split())[:160] or type(error).__name__
+        what = "truncated" if _is_cut(error, reason) else "broken"
+        raise InputError(f"{about}{what} {word or 'picture'} data ({reason})", name) from error
+
+
+def _is_cut(error: Exception, reason: str) -> bool:
+    return isinstance(error, EOFError) or re.search("truncated|not enough|only got", reason, re.I) is not None
+
+
+def _too_large(pixels: int, name: str | None, limits: Limits) -> TooLarge:
+    try:
+        if pixels <= limits.max_pixels:
+            limits.admit(pixels * WORK_BYTES, f"a picture of {pixels:,} pixels")
+    except TooLarge as error:
+        error.source = name
+        return error
+    return TooLarge(f"its header says {pixels:,} pixels, at most {limits.max_pixels:,} are read", name)
+
+
+def _unknown(head: bytes) -> str:
+    kind = describe(head[:HEAD])
+    if kind is None and identify(head[:HEAD]) == "picture":
+        kind = "a broken picture, or one of a kind that is not read"
+    return f"is {kind or 'not a picture'}, expected a picture (nmfc reads {READS})"
+
+
+_lock = threading.Lock()
+_caps: list[int] = []  # the pixel limits of the threads behind the glass
+_before: tuple[int | None, warnings.catch_warnings[None]] | None = None
+
+
+@contextmanager
+def _globals(limits: Limits) -> Iterator[None]:
+    """Pillow's own pixel limit (it refuses twice its number) becomes ours, and its warnings are dropped."""
+    global _before
+    cap = max(min(limits.max_pixels, limits.max_memory // WORK_BYTES) + 1, 2) // 2
+    with _lock:
+        if _before is None:
+            _before = Image.MAX_IMAGE_PIXELS, warnings.catch_warnings()
+            _before[1].__enter__()
+            warnings.simplefilter("ignore")
+        _caps.append(cap)
+        Image.MAX_IMAGE_PIXELS = max(_caps)
+    try:
+        yield
+    finally:
+        with _lock:
+            _caps.remove(cap)
+            if _caps:
+                Image.MAX_IMAGE_PIXELS = max(_caps)
+            elif _before is not None:
+                Image.MAX_IMAGE_PIXELS = _before[0]
+                _before[1].__exit__(None, None, None)
+                _before = None
+
+
+_stderr_lock = threading.Lock()
+
+
+@contextmanager
+def stderr_closed() -> Iterator[None]:
+    """libtiff writes its complaints to descriptor 2 by itself: point it at the null device meanwhile."""
+    with _stderr_lock:
+        saved = -1
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()
+        with suppress(OSError):  # descriptor 2 closed: nothing to save
+            saved = os.dup(2)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 2)
+            os.close(null)
+        try:
+            yield
+        finally:
+            if saved >= 0:
+                os.dup2(saved, 2)
+                os.close(saved)

@@ -1,0 +1,133 @@
+"""MATLAB 5 files: headers are read here, so that nothing is allocated on the word of a file; SciPy reads the numbers.
+
+The format is MathWorks' "MAT-File Format" (R2022a, chapter 1): 128 bytes of header, then elements, each a tag of
+type and length. A variable is an element of type 14, or one of type 15 that holds it zlib-compressed.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from ..errors import ExtraMissing, InputError
+from .doors import Array, Entry, Source, broken, printable
+from .levels import shape_text
+
+_MATRIX, _COMPRESSED = 14, 15
+_PROBLEMS = {
+    1: "is a cell array",
+    2: "is a struct",
+    3: "is an object",
+    4: "is text",
+    5: "is a sparse matrix",
+    17: "is an object",
+}
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_HEADER = 4096  # bytes of a variable that hold its flags, shape and name
+
+
+def open_mat(source: Source) -> list[Entry]:
+    """The variables of a MATLAB 5 file."""
+    try:
+        import scipy.io  # noqa: F401
+    except ImportError:
+        raise ExtraMissing(".mat files", "mat") from None
+    entries = []
+    source.file.seek(0)
+    head = source.file.read(128)
+    if len(head) < 128:
+        raise InputError(f"truncated after {source.size:,} bytes, in its header of 128")
+    endian = "<" if head[126:128] == b"IM" else ">"
+    start = 128
+    while start < source.size:
+        source.file.seek(start)
+        tag = source.file.read(8)
+        if len(tag) < 8:
+            raise InputError(f"truncated after {source.size:,} bytes, between two variables")
+        kind, length = (int(value) for value in np.frombuffer(tag, endian + "u4"))
+        if kind not in (_MATRIX, _COMPRESSED):
+            raise InputError(f"is a MATLAB file, but a broken one: an element of type {kind} at byte {start:,}")
+        payload = source.file.read(min(_HEADER, length))
+        end = start + 8 + length
+        entry = _variable(source, payload, endian, kind == _COMPRESSED, cut=end > source.size)
+        if end > source.size:
+            told = f" {entry}" if entry.shape else ""
+            raise InputError(f"truncated after {source.size:,} bytes (its variable{told} ends at byte {end:,})")
+        if entry.name:  # what MATLAB keeps for itself has no name
+            entries.append(entry)
+        start = end
+    times = Counter(entry.name for entry in entries)
+    return [Entry(e.name, problem="is there more than once") if times[e.name] > 1 else e for e in entries]
+
+
+def _variable(source: Source, payload: bytes, endian: str, compressed: bool, cut: bool) -> Entry:
+    """Read the header of a variable; one that cannot be read, in a file that is cut there, has no shape."""
+    try:
+        with broken("a MATLAB file"):
+            if compressed:
+                payload = zlib.decompressobj().decompress(payload, _HEADER)[8:]
+            return _Reader(payload, endian).entry(source)
+    except InputError:
+        if cut:
+            return Entry("")
+        raise
+
+
+class _Reader:
+    """Walks over the elements inside a variable."""
+
+    def __init__(self, payload: bytes, endian: str):
+        self._payload, self._endian, self._at = payload, endian, 0
+
+    def entry(self, source: Source) -> Entry:
+        _, flags = self._element()
+        word = int(np.frombuffer(flags, self._endian + "u4", 1)[0])
+        kind, is_complex = word & 0xFF, bool(word & 0x800)
+        if kind == 17:  # its header is laid out in another way
+            return Entry("")
+        _, sides = self._element()
+        shape = tuple(int(side) for side in np.frombuffer(sides, self._endian + "i4"))
+        _, letters = self._element()
+        name = letters.decode("latin-1")
+        if kind in _PROBLEMS or is_complex:
+            return Entry(name, problem="has complex values" if is_complex else _PROBLEMS[kind])
+        if min(shape, default=0) < 1:
+            return Entry(name, problem=f"is empty: its shape is {shape_text(shape)}")
+        stored, length = self._tag()
+        dtype = np.dtype(self._endian + _STORED[stored])
+        if math.prod(shape) * dtype.itemsize != length:
+            return Entry(name, problem=f"has {length:,} bytes of {dtype.name} for {shape_text(shape)}")
+        return Entry(name, shape, dtype.newbyteorder("="), lambda: _load(source, name, shape))
+
+    def _tag(self) -> tuple[int, int]:
+        """Type and length of the next element; short ones keep both in four bytes and their data in the next four."""
+        first = int(np.frombuffer(self._payload, self._endian + "u4", 1, self._at)[0])
+        if first >> 16:
+            self._at += 4
+            return first & 0xFFFF, first >> 16
+        length = int(np.frombuffer(self._payload, self._endian + "u4", 1, self._at + 4)[0])
+        self._at += 8
+        return first, length
+
+    def _element(self) -> tuple[int, bytes]:
+        kind, length = self._tag()
+        data = self._payload[self._at : self._at + length]
+        if len(data) < length:
+            raise InputError("is a MATLAB file, but a broken one: a variable without its header")
+        self._at += -(-length // 8) * 8 if self._at % 8 == 0 else 4
+        return kind, data
+
+
+def _load(source: Source, name: str, shape: tuple[int, ...]) -> Array:
+    import scipy.io
+
+    source.file.seek(0)
+    with broken("a MATLAB file"):
+        found: Any = scipy.io.loadmat(source.file, variable_names=[name]).get(name)
+    if not isinstance(found, np.ndarray) or found.shape != shape:
+        raise InputError(f"is a MATLAB file, but a broken one: {printable(name)} is not what its header says")
+    return found

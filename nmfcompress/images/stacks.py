@@ -1,0 +1,177 @@
+"""Collections: an archive, a several-frame picture, or a list of same-sized pictures, as one stack."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import InputError, UsageError, about
+from .archives import Stack, read_archive
+from .files import display
+from .levels import shape_text
+from .limits import Limits
+from .pictures import Picture, count_frames, read_frames, read_image
+from .sniff import HEAD, identify
+
+ARCHIVES = frozenset({"npz", "npy", "idx", "gzip", "mat"})
+ENDINGS = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .bmp .dib .avif .jp2 .j2k .jpf .jpx .ppm .pgm .pbm .pnm .pfm "
+    ".qoi .tga .pcx .ico .mpo .sgi .rgb .bw".split()
+)
+
+LUMA = np.array([299, 587, 114]) / 1000  # ITU-R 601
+
+
+def is_archive(source: str | bytes) -> bool:
+    """Whether the content is an array archive rather than a picture."""
+    if isinstance(source, bytes):
+        return identify(source[:HEAD]) in ARCHIVES
+    try:
+        with open(source, "rb") as file:
+            return file.seekable() and identify(file.read(HEAD)) in ARCHIVES
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", display(source)) from None
+
+
+def to_gray(pixels: np.ndarray) -> np.ndarray:
+    """(..., 3) -> (...) by ITU-R 601 luma, in the same type; one channel stays as it is."""
+    if pixels.shape[-1] != 3 or pixels.ndim < 3:
+        return pixels
+    luma = pixels @ LUMA
+    return luma.astype(pixels.dtype) if pixels.dtype.kind == "f" else np.rint(luma).astype(pixels.dtype)
+
+
+def read_stack(
+    source: str | os.PathLike[str] | bytes | Sequence[str | os.PathLike[str]],
+    *,
+    key: str | None = None,
+    axis: int | None = None,
+    order: str = "C",
+    split: str | None = None,
+    gray: bool = False,
+    resize: tuple[int, int] | None = None,
+    name: str | None = None,
+    limits: Limits | None = None,
+) -> Stack:
+    """Read a collection of images of one size.
+
+    Parameters
+    ----------
+    source : path, bytes, or list of paths
+        An npz, npy, IDX (.gz too) or .mat archive, a picture with several frames, a folder of pictures (in order
+        of their names), or a list of pictures.
+    key, axis, order, split
+        As for `read_archive`; for archives only.
+    gray : bool
+        Colour is made one channel first.
+    resize : (width, height), optional
+        For lists and folders: bring every picture to this size (Lanczos).
+    name : str, optional
+        What messages call `source` when it is bytes.
+    limits : Limits, optional
+
+    Returns
+    -------
+    Stack
+        images (n, h, w) or (n, h, w, 3): uint8, uint16, or floats within 0..1.
+
+    Raises
+    ------
+    InputError
+        Unreadable, damaged, or of different sizes; the message names the file.
+    TooLarge
+        More memory than `limits` admit.
+    """
+    limits = limits or Limits()
+    if isinstance(source, bytes):
+        single: str | bytes | None = source
+    elif isinstance(source, str | os.PathLike):
+        single = os.fspath(source)
+        if os.path.isdir(single):
+            source = sorted(p for p in Path(single).iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
+            if not source:
+                raise InputError("is a folder without pictures", display(single))
+            single = None
+    else:
+        single = os.fspath(source[0]) if len(source) == 1 else None
+    if single is None:
+        assert not isinstance(source, bytes | str | os.PathLike)
+        return _of_files([os.fspath(path) for path in source], gray, resize, limits)
+    known = name or ("-" if isinstance(single, bytes) else display(single))
+    if not is_archive(single):
+        with about(known):
+            count = count_frames(single, name=known, limits=limits)
+            return _stacked(read_frames(single, name=known, gray=gray, limits=limits), count, [known], resize, limits)
+    if resize is not None:
+        raise UsageError("--resize is for folders and lists of pictures, not for archives")
+    stack = read_archive(single, name=known, key=key, axis=axis, order=order, split=split, limits=limits)
+    return replace(stack, images=to_gray(stack.images)) if gray and stack.images.ndim == 4 else stack
+
+
+def _of_files(paths: list[str], gray: bool, resize: tuple[int, int] | None, limits: Limits) -> Stack:
+    for path in paths:
+        if not os.path.isdir(path) and is_archive(path):
+            raise UsageError(f"{display(path)} is an archive; a collection is one archive, or any number of pictures")
+    pictures = (read_image(path, gray=gray, limits=limits) for path in paths)
+    return _stacked(pictures, len(paths), [display(path) for path in paths], resize, limits)
+
+
+def _stacked(
+    pictures: Iterator[Picture], count: int, names: list[str], resize: tuple[int, int] | None, limits: Limits
+) -> Stack:
+    """Pictures in one array, the first of which sets shape and type."""
+    images: np.ndarray | None = None
+    notes: Counter[str] = Counter()
+    first: Picture | None = None
+    done = 0
+    for place, picture in enumerate(pictures):
+        with about(names[place % len(names)]):
+            pixels = _resized(picture.pixels, resize)
+            if images is None or first is None:
+                limits.admit(count * pixels.nbytes, f"a collection of {count:,} images of {shape_text(pixels.shape)}")
+                images, first = np.empty((count, *pixels.shape), pixels.dtype), picture
+            images[place] = _like(pixels, picture, images, first)
+        notes.update(note for note in picture.notes if not note.startswith("frame "))
+        if picture.alpha is not None:
+            notes["alpha left out"] += 1
+        done = place + 1
+    assert images is not None and first is not None
+    said = tuple(f"{note} ({n:,} of {count:,} images)" if count > 1 else note for note, n in notes.items())
+    return Stack(
+        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False, assumed=(), notes=said
+    )
+
+
+def _like(pixels: np.ndarray, picture: Picture, images: np.ndarray, first: Picture) -> np.ndarray:
+    """The pixels, brought to the collection's channels where that loses nothing; an InputError where they differ."""
+    h, w = pixels.shape[:2]
+    if (h, w) != images.shape[1:3]:
+        there = f"{images.shape[2]} x {images.shape[1]}"
+        raise InputError(f"is {w} x {h}, the first image {there} (pass --resize {there.replace(' ', '')} to bring all to one size)")
+    if pixels.ndim < images.ndim - 1:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.ndim > images.ndim - 1:
+        raise InputError("is in colour, the first image is not (pass --gray to make all of them grey)")
+    if pixels.dtype != images.dtype or picture.levels != first.levels:
+        raise InputError(
+            f"has {picture.levels.dtype} values {picture.levels.low:g}..{picture.levels.high:g}, the first image "
+            f"{first.levels.dtype} values {first.levels.low:g}..{first.levels.high:g} (expected one type and range)"
+        )
+    return pixels
+
+
+def _resized(pixels: np.ndarray, resize: tuple[int, int] | None) -> np.ndarray:
+    if resize is None or pixels.shape[1::-1] == resize:
+        return pixels
+    planes = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, 2, 0).astype(np.float32)
+    done = [np.asarray(Image.fromarray(plane).resize(resize, Image.Resampling.LANCZOS)) for plane in planes]
+    scaled = np.stack(done, axis=2) if pixels.ndim == 3 else done[0]
+    if pixels.dtype.kind == "f":
+        return np.clip(scaled, 0, 1).astype(pixels.dtype)
+    return np.clip(np.rint(scaled), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)

@@ -1,0 +1,140 @@
+"""The two main jobs, arrays in and arrays out: one picture by its rows, a collection by its basis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import metrics
+from .factor.nmf import Factorization, SweepRecord, best_rank_loss, cores, factorize_best
+from .factor.blocks import row_blocks, workers
+from .images.arrange import (
+    arrange_mask,
+    arrange_rows,
+    arrange_stack,
+    arrange_stack_mask,
+    restore_rows,
+    restore_stack,
+)
+from .images.levels import to_pixels
+from .settings import Fit
+
+OnSweep = Callable[[SweepRecord], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How near the reconstruction came, on pixels as they would be written.
+
+    Parameters
+    ----------
+    svd_floor : float or None
+        The loss no factorization of this rank can go below (frobenius without a mask; None for a large V).
+    psnr_db, ssim : float or None
+        None for an exact fit, and below 11 pixels a side or with a mask.
+    """
+
+    svd_floor: float | None
+    psnr_db: float | None
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class PictureFit:
+    """One picture, factorized by its rows: `reconstruction` has the shape and type of the pixels, `fit.H` its parts."""
+
+    fit: Factorization
+    reconstruction: np.ndarray
+    measured: Measured
+
+    def part(self, j: int) -> np.ndarray:
+        """The rank-1 part w_j h_j as a picture of floats."""
+        return restore_rows(np.outer(self.fit.W[:, j], self.fit.H[j]), self.reconstruction.shape)
+
+
+@dataclass(frozen=True)
+class CollectionFit:
+    """A collection, factorized one image a row: `basis` (rank, h, w[, c]) are the shared parts."""
+
+    fit: Factorization
+    basis: np.ndarray
+    measured: Measured
+
+    def reconstruct(self, dtype: np.dtype, images: slice = slice(None)) -> np.ndarray:
+        """Images again, of the shape and type of the collection's."""
+        return to_pixels(restore_stack(self.fit.W[images] @ self.fit.H, self.basis.shape[1:]), dtype)
+
+
+def fit_picture(
+    pixels: np.ndarray, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
+) -> PictureFit:
+    """Factorize one picture by its rows.
+
+    Parameters
+    ----------
+    pixels : array, shape (h, w) or (h, w, c), uint8, uint16, or floats within 0..1
+    mask : array of bool, shape (h, w), optional
+        True = known.
+    """
+    V = arrange_rows(pixels)
+    known = None if mask is None else arrange_mask(mask, pixels.shape)
+    fit = factorize_best(V, settings, known, on_sweep).sorted()
+    reconstruction = to_pixels(restore_rows(fit.W @ fit.H, pixels.shape), pixels.dtype)
+    counted = None if mask is None else mask.reshape(mask.shape + (1,) * (pixels.ndim - 2))
+    measured = Measured(
+        _floor(V, settings, mask),
+        metrics.psnr(pixels, reconstruction, counted),
+        metrics.ssim(pixels, reconstruction) if mask is None else None,
+    )
+    return PictureFit(fit, reconstruction, measured)
+
+
+def fit_collection(
+    images: np.ndarray, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
+) -> CollectionFit:
+    """Learn the parts that a collection shares.
+
+    Parameters
+    ----------
+    images : array, shape (n, h, w) or (n, h, w, c), uint8, uint16, or floats within 0..1
+    mask : array of bool, shape (h, w) or (n, h, w), optional
+        True = known.
+    """
+    V, shape = arrange_stack(images), images.shape[1:]
+    known = None if mask is None else arrange_stack_mask(mask, shape)
+    fit = factorize_best(V, settings, known, on_sweep).sorted()
+    found = CollectionFit(fit, restore_stack(fit.H, shape), Measured(_floor(V, settings, mask), None, None))
+    return replace(found, measured=_measure(found, images, known, settings))
+
+
+def _measure(found: CollectionFit, images: np.ndarray, known: np.ndarray | None, settings: Fit) -> Measured:
+    """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
+    V = arrange_stack(images)
+    blocks = row_blocks((len(V), V.shape[1]), np.dtype(np.float64))
+    everything = known is None
+    mask = None if everything else np.broadcast_to(known, V.shape)
+
+    def share(rows: slice) -> tuple[float, float]:
+        again = found.reconstruct(images.dtype, rows)
+        planes = [x.reshape(-1, *x.shape[1:3]) if x.ndim == 3 else np.moveaxis(x, 3, 1).reshape(-1, *x.shape[1:3])
+                  for x in (images[rows], again)]  # fmt: skip
+        likeness = metrics.ssim_stack(*planes) if everything else None
+        squares = np.square(np.subtract(V[rows], arrange_stack(again), dtype=np.float64))
+        count = rows.stop - rows.start
+        return float(squares.sum() if mask is None else squares.sum(where=mask[rows])), (likeness or 0.0) * count
+
+    with workers(settings.jobs or cores(), len(blocks)) as each:
+        shares = list(each(share, blocks))
+    entries = V.size if mask is None else int(np.count_nonzero(mask))
+    psnr = metrics.psnr_of_mse(sum(s for s, _ in shares) / entries, images.dtype)
+    small = min(images.shape[1:3]) < metrics.WINDOW
+    ssim = None if small or not everything else sum(s for _, s in shares) / len(images)
+    return replace(found.measured, psnr_db=psnr, ssim=ssim)
+
+
+def _floor(V: np.ndarray, settings: Fit, mask: np.ndarray | None) -> float | None:
+    if settings.divergence != "frobenius" or mask is not None:
+        return None
+    return best_rank_loss(V, settings.rank, settings.jobs)

@@ -1,0 +1,144 @@
+"""Results as JSON Lines, loss.csv and the summary table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from ..errors import OutputError
+from ..factor.nmf import SweepRecord
+
+CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "seconds")
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would take the field for a formula
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image, or of one collection; its fields are the keys of `--json`.
+
+    `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture.
+    """
+
+    input: str
+    image: int | None
+    label: int | str | None
+    width: int
+    height: int
+    mode: str
+    rank: int
+    solver: str
+    divergence: str
+    sweeps: int
+    converged: bool
+    loss: float
+    relative_loss: float
+    svd_floor: float | None
+    psnr_db: float | None
+    ssim: float | None
+    seconds: float
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    images: int | None = None
+
+    def to_json(self) -> str:
+        """One line; `images` only for a collection."""
+        fields = asdict(self)
+        if self.images is None:
+            del fields["images"]
+        return json.dumps(fields, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The loss of one factorization sweep by sweep, with what it belongs to."""
+
+    input: str
+    image: int | None
+    label: int | str | None
+    records: tuple[SweepRecord, ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes its rows in loss.csv its own."""
+        return neutral(self.input), text(self.image)
+
+    def rows(self) -> Iterable[list[str]]:
+        """Its lines in loss.csv."""
+        head = [*self.key, neutral(text(self.label))]
+        for r in self.records:
+            yield [*head, str(r.sweep), f"{r.loss:.7g}", f"{r.relative_loss:.7g}", f"{r.seconds:.4f}"]
+
+
+def text(value: object) -> str:
+    """A CSV field; None is empty."""
+    return "" if value is None else str(value)
+
+
+def neutral(field: str) -> str:
+    """A CSV field that no spreadsheet takes for a formula: a leading = + - @ or tab gets an apostrophe before it."""
+    return "'" + field if field.startswith(DANGEROUS) else field
+
+
+def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:
+    """The text of loss.csv: rows of images done again replaced, all others kept, new ones at the end.
+
+    Raises
+    ------
+    OutputError
+        `old` is some other CSV file.
+    """
+    done = {curve.key for curve in curves}
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    if old:
+        try:
+            rows = list(csv.reader(io.StringIO(old, newline="")))
+        except csv.Error as error:
+            raise OutputError(f"exists and is no loss log of nmfc ({error}); move it away") from None
+        if not rows or rows[0] != list(CSV_COLUMNS):
+            raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
+        writer.writerows(row for row in rows[1:] if tuple(row[:2]) not in done)
+    for curve in curves:
+        writer.writerows(curve.rows())
+    return out.getvalue()
+
+
+SUMMARY_ROWS = 20
+HEADINGS = ("input", "image", "size", "rank", "sweeps", "loss", "relative", "svd floor", "PSNR dB", "SSIM", "seconds")
+
+
+def summary(outcomes: Sequence[Outcome]) -> list[str]:
+    """The table for people, one line an outcome, the first SUMMARY_ROWS of them."""
+    rows = [HEADINGS, *(_row(outcome) for outcome in outcomes[:SUMMARY_ROWS])]
+    if not any(row[1] for row in rows[1:]):
+        rows = [(row[0], *row[2:]) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
+             for row in rows]  # fmt: skip
+    if len(outcomes) > SUMMARY_ROWS:
+        lines.append(f"... and {len(outcomes) - SUMMARY_ROWS:,} more")
+    return lines
+
+
+def _row(o: Outcome) -> tuple[str, ...]:
+    count = "" if o.images is None else f"{o.images:,} x "
+    image = text(o.image) + ("" if o.label is None else f" ({o.label})")
+    return (
+        shortened(o.input), image, f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
+        f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}", figure(o.svd_floor, ".5g"),
+        "exact" if o.loss == 0 else figure(o.psnr_db, ".2f"), figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
+    )  # fmt: skip
+
+
+def figure(value: float | None, spec: str) -> str:
+    """A number by its format, '-' for None."""
+    return "-" if value is None else format(value, spec)
+
+
+def shortened(name: str, width: int = 36) -> str:
+    """The end of a long name, which tells more than its beginning."""
+    return name if len(name) <= width else "..." + name[3 - width :]
