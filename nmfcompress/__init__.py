@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Factorization": "factor.nmf",
     "NmfcError": "errors",
-    "Picture": "images.pictures",
+    "Picture": "images.picture",
     "Stack": "images.archives",
     "SweepRecord": "factor.nmf",
     "factorize": "factor.nmf",
@@ -24,7 +24,7 @@ _HOMES = {
     "read_stack": "images.stacks",
     "ssim": "metrics",
     "transform": "factor.nmf",
-    "write_image": "images.pictures",
+    "write_image": "images.saving",
 }
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from .factor.nmf import transform as transform
     from .images.archives import Stack as Stack
     from .images.stacks import read_stack as read_stack
-    from .images.pictures import Picture as Picture
+    from .images.picture import Picture as Picture
     from .images.pictures import read_image as read_image
-    from .images.pictures import write_image as write_image
+    from .images.saving import write_image as write_image
     from .metrics import psnr as psnr
     from .metrics import ssim as ssim
 

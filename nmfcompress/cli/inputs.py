@@ -7,15 +7,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InputError, UsageError, about
+from ..errors import InputError, TooLarge, UsageError, about
 from ..images import archives, stacks
 from ..images.files import display, file_id
 from ..images.levels import Levels
 from ..images.limits import Limits, size
-from ..images.pictures import Picture, count_frames, read_frames, read_image
+from ..images.picture import Picture
+from ..images.pictures import count_frames, read_frames, read_image
 from ..images.selection import select
 from ..settings import ARCHIVE_FILES, Reading, Selection
 
@@ -101,21 +103,37 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
 def stdin_bytes(limits: Limits) -> bytes:
     """All of stdin, up to the memory limit."""
     if sys.stdin is None:
-        raise InputError("stdin is closed", "-")
-    data = sys.stdin.buffer.read(limits.max_memory + 1)
-    if len(data) > limits.max_memory:
-        raise InputError(f"is longer than --max-memory, {size(limits.max_memory)}", "-")
+        raise InputError("stdin is closed", STDIN)
+    return _piped(sys.stdin.buffer, STDIN, limits)
+
+
+def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
+    """What comes through a pipe, which can be read once only."""
+    data = bytearray()
+    try:
+        while part := file.read(2**20):
+            data += part
+            if len(data) > limits.max_memory:
+                raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)}", name)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", name) from None
     if not data:
-        raise InputError("stdin is empty", "-")
-    return data
+        raise InputError("nothing in it: an empty file", name)
+    return bytes(data)
 
 
 def content(source: Source, limits: Limits) -> str | bytes:
-    """What the doors read: a path, or the bytes of stdin."""
+    """What the doors read: a path, or the bytes that came through stdin or another pipe."""
     if source.path == STDIN:
         return stdin_bytes(limits)
     if os.path.isdir(source.path):
-        raise InputError("is a folder (pass -r to take the pictures in it)", source.path)
+        raise InputError("is a folder (pass -r to take the pictures in it)", display(source.path))
+    if Path(source.path).exists() and not os.path.isfile(source.path):
+        try:
+            with open(source.path, "rb") as file:
+                return _piped(file, display(source.path), limits)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", display(source.path)) from None
     return source.path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -13,6 +13,31 @@ from ..settings import Fit, Reading, Selection, Talk, Writing
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
+
+
+class Sectioned(click.Command):
+    """A command whose help lists its options bundle by bundle."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            line = parameter.get_help_record(ctx)
+            if line is not None:
+                sections.setdefault(TITLES.get(self.bundles.get(parameter.name or "", ""), "Other"), []).append(line)
+        for title, lines in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(lines)
+
+    bundles: ClassVar[dict[str, str]] = {}  # option: its bundle, the same in every command
+
+
+TITLES = {
+    "fit": "Factorizing",
+    "reading": "Reading",
+    "selection": "Choosing from an archive",
+    "writing": "Writing",
+    "talk": "Saying",
+}
 
 
 def bundle(name: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
@@ -29,6 +54,7 @@ def bundle(name: str, build: Callable[..., Any], *options: Decorator) -> Decorat
         for option in reversed(options):
             decorated = option(decorated)
         owned = [p.name for p in decorated.__click_params__[before:]]  # type: ignore[attr-defined]
+        Sectioned.bundles |= dict.fromkeys(owned, name)
         return decorated
 
     return decorate
@@ -179,6 +205,6 @@ def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], 
         for one in reversed(bundles):
             body = one(body)
         body = click.argument("inputs", nargs=-1, metavar="INPUT...")(body)
-        return click.command(name, epilog=epilog, no_args_is_help=True)(body)
+        return click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body)
 
     return decorate

@@ -298,7 +298,9 @@ def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) ->
             if other is entry:
                 continue
             if _split_of(other.name, (word,)) == split if split else _plain(other.name) == word:
-                odd = len(other.shape) > 2 or min(other.shape, default=0) > 1000  # images too, or classes beyond reason
+                odd = len(other.shape) > 2 or (
+                    len(other.shape) == 2 and min(other.shape) > 1000
+                )  # 1,000 classes are many
                 if not other.problem and (odd or not set(other.shape) & set(entry.shape)):
                     log.assumed.append(f"{other} left out: not one for each image")
                     continue

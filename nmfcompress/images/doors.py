@@ -95,9 +95,7 @@ def printable(name: str) -> str:
 def broken(what: str) -> Iterator[None]:
     """Turn whatever NumPy, zipfile, zlib or SciPy raise on bad bytes into one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     except NmfcError:
         raise
     except MemoryError:
@@ -234,7 +232,7 @@ class _Header:
 def _npy_header(head: bytes, size: int | None = None) -> _Header:
     """Parse the header in `head`; `size` is the length of the whole file where it is known."""
     stream = io.BytesIO(head)
-    with broken("a NumPy array"):
+    with broken("a NumPy array"), warnings.catch_warnings(action="ignore"):
         version = np.lib.format.read_magic(stream)
         width, form = (2, "<H") if version == (1, 0) else (4, "<I")
         if len(head) < 8 + width:

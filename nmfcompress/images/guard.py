@@ -25,7 +25,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
 from .limits import WORK_BYTES, Limits
-from .sniff import HEAD, describe, identify
+from .sniff import HEAD, describe
 
 # Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
 PLUGINS = {
@@ -192,7 +192,7 @@ def _explained(name: str | None, head: bytes, word: str | None, limits: Limits, 
     except Exception as error:
         reason = " ".join(display(str(error)).split())[:160] or type(error).__name__
         what = "truncated" if _is_cut(error, reason) else "broken"
-        raise InputError(f"{about}{what} {word or 'picture'} data ({reason})", name) from error
+        raise InputError(f"{about}{what} {word or _signature(head) or 'picture'} data ({reason})", name) from error
 
 
 def _is_cut(error: Exception, reason: str) -> bool:
@@ -211,9 +211,18 @@ def _too_large(pixels: int, name: str | None, limits: Limits) -> TooLarge:
 
 def _unknown(head: bytes) -> str:
     kind = describe(head[:HEAD])
-    if kind is None and identify(head[:HEAD]) == "picture":
-        kind = "a broken picture, or one of a kind that is not read"
+    if kind is None and (word := _signature(head)):
+        return f"broken {word} data (its header cannot be read)"
     return f"is {kind or 'not a picture'}, expected a picture (nmfc reads {READS})"
+
+
+def _signature(head: bytes) -> str | None:
+    """The format that a file says it has in its first bytes."""
+    for word in FORMATS:
+        accepts = Image.OPEN[word][1]
+        if accepts is not None and accepts(head[:16]) is True:
+            return word
+    return None
 
 
 _lock = threading.Lock()

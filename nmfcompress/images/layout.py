@@ -95,18 +95,18 @@ def _table(values: Array, axis: int | None, hints: Hints) -> LaidOut:
     told = axis is not None or hints.named
     if axis is None:
         habit = hints.habit % 2
-        fits = [a for a in (habit, 1 - habit) if _folds(values.shape[1 - a])]
+        fits = [a for a in (habit, 1 - habit) if _folds(values.shape[1 - a], hints.order)]
         axis = fits[0] if fits else habit
     count, pixels = values.shape[axis], values.shape[1 - axis]
     if not (told or hints.collection):
         out = LaidOut(values[np.newaxis], True, ["taken as one picture"])
-        if _folds(pixels):
+        if _folds(pixels, hints.order):
             out.notes.append(
                 f"{hints.name} ({shape_text(values.shape)}) taken as one picture; "
                 f"--axis {axis} takes it as {count:,} pictures"
             )
         return out
-    shape = _folds(pixels)
+    shape = _folds(pixels, hints.order)
     if shape is None:
         raise InputError(
             f"{hints.name} ({shape_text(values.shape)}): {pixels:,} values an image are no square (nor three), "
@@ -114,15 +114,13 @@ def _table(values: Array, axis: int | None, hints: Hints) -> LaidOut:
         )
     rows = np.moveaxis(values, axis, 0)
     told_shape = f"axis {axis} counts the images, {pixels:,} values each are {shape_text(shape)}"
-    if hints.order == "F" and len(shape) == 3:  # the last side runs fastest in C order, the first in F order
-        shape = shape[::-1]
     images = rows.reshape(count, *shape)
     if shape[0] == 3:
         images = np.moveaxis(images, 1, 3)
     return LaidOut(images, False, [told_shape + (", column by column" if hints.order == "F" else "")])
 
 
-def _folds(pixels: int) -> tuple[int, ...] | None:
+def _folds(pixels: int, order: str) -> tuple[int, ...] | None:
     """The shape of an image of so many values: a square, or a square of three colours."""
     side = math.isqrt(pixels)
     if side * side == pixels:
@@ -130,7 +128,8 @@ def _folds(pixels: int) -> tuple[int, ...] | None:
     side = math.isqrt(pixels // 3)
     if 3 * side * side != pixels:
         return None
-    return (3, side, side) if pixels == 3072 else (side, side, 3)  # CIFAR's rows hold all red, then green, then blue
+    # CIFAR's rows hold all red, then all green, then all blue; so do columns first, with the colour as the last side
+    return (3, side, side) if pixels == 3072 or order == "F" else (side, side, 3)
 
 
 def _planes(values: Array, axis: int | None, hints: Hints) -> LaidOut:

@@ -57,6 +57,13 @@ class Limits:
             raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
         self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
 
+    def admit_fit(self, m: int, n: int, rank: int) -> None:
+        """Raise TooLarge when factorizing an (m, n) matrix at `rank` needs more than is allowed.
+
+        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
+        """
+        self.admit(4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+
 
 WORK_BYTES = 24  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 
@@ -74,3 +81,8 @@ def size(nbytes: int) -> str:
 def ask(nbytes: int) -> str:
     """The smallest round --max-memory that admits `nbytes`."""
     return f"{-(-nbytes // 10**6)}MB" if nbytes < 10**9 else f"{-(-nbytes // 10**9)}GB"
+
+
+def limits_of(max_memory: int | None) -> Limits:
+    """Limits with this much memory, or with the default for None."""
+    return Limits() if max_memory is None else Limits(max_memory)

@@ -7,6 +7,7 @@ type and length. A variable is an element of type 14, or one of type 15 that hol
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
 from collections import Counter
 from typing import Any
@@ -126,7 +127,7 @@ def _load(source: Source, name: str, shape: tuple[int, ...]) -> Array:
     import scipy.io
 
     source.file.seek(0)
-    with broken("a MATLAB file"):
+    with broken("a MATLAB file"), warnings.catch_warnings(action="ignore"):
         found: Any = scipy.io.loadmat(source.file, variable_names=[name]).get(name)
     if not isinstance(found, np.ndarray) or found.shape != shape:
         raise InputError(f"is a MATLAB file, but a broken one: {printable(name)} is not what its header says")

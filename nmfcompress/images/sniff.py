@@ -142,7 +142,10 @@ def _text(head: bytes) -> bytes | None:
     """The head as UTF-8 without its byte order mark, None if it is no text."""
     try:
         if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return head[: len(head) // 2 * 2].decode("utf-16", "ignore").encode()
+            text = head[: len(head) // 2 * 2].decode("utf-16").encode()
+            if len(text) > len(head) * 3 // 4:  # hardly a letter of ASCII: binary by all odds
+                return None
+            return text
         text = head.removeprefix(b"\xef\xbb\xbf")
         text[: max(len(text) - 3, 0)].decode()  # the cut may go through the last character
     except UnicodeDecodeError:

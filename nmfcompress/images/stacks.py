@@ -16,7 +16,8 @@ from .archives import Stack, read_archive
 from .files import display
 from .levels import shape_text
 from .limits import Limits
-from .pictures import Picture, count_frames, read_frames, read_image
+from .picture import Picture, luma
+from .pictures import count_frames, read_frames, read_image
 from .sniff import HEAD, identify
 
 ARCHIVES = frozenset({"npz", "npy", "idx", "gzip", "mat"})
@@ -24,9 +25,6 @@ ENDINGS = frozenset(
     ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .bmp .dib .avif .jp2 .j2k .jpf .jpx .ppm .pgm .pbm .pnm .pfm "
     ".qoi .tga .pcx .ico .mpo .sgi .rgb .bw".split()
 )
-
-LUMA = np.array([299, 587, 114]) / 1000  # ITU-R 601
-
 
 def is_archive(source: str | bytes) -> bool:
     """Whether the content is an array archive rather than a picture."""
@@ -40,11 +38,8 @@ def is_archive(source: str | bytes) -> bool:
 
 
 def to_gray(pixels: np.ndarray) -> np.ndarray:
-    """(..., 3) -> (...) by ITU-R 601 luma, in the same type; one channel stays as it is."""
-    if pixels.shape[-1] != 3 or pixels.ndim < 3:
-        return pixels
-    luma = pixels @ LUMA
-    return luma.astype(pixels.dtype) if pixels.dtype.kind == "f" else np.rint(luma).astype(pixels.dtype)
+    """(..., 3) -> (...) by luma, in the same type; one channel stays as it is."""
+    return luma(pixels) if pixels.ndim >= 3 and pixels.shape[-1] == 3 else pixels
 
 
 def read_stack(

@@ -56,6 +56,13 @@ def error_picture(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.
     return np.rint(error * (255 * factor)).astype(np.uint8), factor
 
 
+def even_columns(count: int, aspect: float) -> int:
+    """Columns for `count` tiles of this height / width that fill the last row best, about 1.6 times as wide as high."""
+    ideal = max(1.0, float(np.sqrt(count * 1.6 * aspect)))
+    choices = range(max(1, int(ideal * 0.7)), min(count, int(ideal * 1.5) + 1) + 1)
+    return min(choices, key=lambda columns: (-count % columns, abs(columns - ideal)), default=1)
+
+
 def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
     """Tiles of one size in a grid, captions under them, a title line under all. Returns (h, w, 3) uint8."""
     if not tiles:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from ..errors import ExtraMissing
 from .records import Curve, shortened
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and line styles for when they run out
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
+# Okabe and Ito's colours, which the colour-blind tell apart, without the yellow that white paper swallows
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 STYLES = ("-", "--", ":", "-.")
 NAMED = 20  # curves with a line in the legend
 
@@ -18,6 +18,12 @@ NAMED = 20  # curves with a line in the legend
 def available() -> bool:
     """Whether the extra is installed."""
     return importlib.util.find_spec("matplotlib") is not None
+
+
+def require() -> None:
+    """Raise ExtraMissing unless the extra is installed."""
+    if not available():
+        raise ExtraMissing("the plot of the loss", "plot")
 
 
 def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
@@ -28,8 +34,7 @@ def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
     ExtraMissing
         Matplotlib is not installed.
     """
-    if not available():
-        raise ExtraMissing("the plot of the loss", "plot")
+    require()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,0 +1,217 @@
+"""The work of `nmfc compress`: read, factorize, write, say; one picture at a time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+
+import click
+import numpy as np
+
+from ..errors import InputError, UsageError, about
+from ..images import masks
+from ..images.files import display
+from ..images.limits import Limits, limits_of
+from ..images.saving import encode_picture, kind_of
+from ..recipes import PictureFit, fit_picture
+from ..report import montage, plots
+from ..report.records import Curve, Outcome, figure
+from ..settings import Fit, Reading, Selection, Talk, Writing
+from .console import Console
+from .inputs import STDIN, Batch, Item, Source, pictures, sources
+from .outputs import Outputs, stems
+
+GALLERY_ROWS = 40  # images in the picture of a whole archive
+ENDINGS = {"image": ".png", "basis": ".basis.png", "compare": ".compare.png"}
+
+
+@dataclass
+class Run:
+    """What a run knows: the options, where things go, and what it has gathered."""
+
+    fit: Fit
+    reading: Reading
+    selection: Selection
+    writing: Writing
+    limits: Limits
+    outputs: Outputs
+    stems: dict[Source, str]
+    console: Console
+    curves: list[Curve] = field(default_factory=list)
+    plot: str | None = None  # where the curves go, once it is known that they are wanted
+
+
+def run(
+    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
+) -> int:
+    """Do all inputs; returns the exit code."""
+    found, passed = sources(inputs, reading, writing.folder)
+    if writing.file is not None:
+        writing = _single(writing, talk, found)
+    if writing.plot:
+        plots.require()
+    console = Console(talk)
+    limits, outputs = limits_of(reading.max_memory), Outputs(writing, found)
+    work = Run(fit, reading, selection, writing, limits, outputs, stems(found), console)
+    with console:
+        console.notes("inputs", passed)
+        try:
+            for source in found:
+                with console.attempt(source.path):
+                    _do(work, source)
+        finally:
+            _log(work)
+        return console.close(writing.folder if writing.file is None else None)
+
+
+def _do(work: Run, source: Source) -> None:
+    """One input: a picture, some frames, or the chosen images of an archive."""
+    batch = pictures(source, work.reading, work.selection, work.limits)
+    work.console.assumed(source.path, batch.assumed)
+    work.console.notes(source.path, batch.notes)
+    if work.writing.plot or (work.writing.plot is None and batch.archive and plots.available()):
+        work.plot = work.plot or next(iter(work.outputs.wanted([work.outputs.at_root("loss.png")])), None)
+    if work.writing.file is not None and batch.count > 1:
+        raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
+    gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
+    overview = work.outputs.beside(source, work.stems[source], ".compare.png") if batch.archive and "compare" in work.writing.what else None
+    if overview is not None:
+        overview = next(iter(work.outputs.wanted([overview])), None)
+    for item in batch.items:
+        with about(display(source.path)):
+            done = _one(work, source, item, batch)
+        if done is not None and overview is not None and len(gallery) < GALLERY_ROWS:
+            gallery.append((item.picture.pixels, done[0].reconstruction, _beside(item, done[1])))
+    if overview is not None and gallery:
+        title = f"{display(source.name)} · rank {work.fit.rank}" + (
+            f" · the first {len(gallery)} of {batch.count:,} images" if batch.count > len(gallery) else ""
+        )
+        work.outputs.write(overview, _png(montage.pairs(gallery, title)))
+
+
+def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFit, Outcome] | None:
+    """One picture; None when its outputs are all there and may be passed over."""
+    picture, writing, console = item.picture, work.writing, work.console
+    console.notes(source.path, picture.notes)
+    stem = work.stems[source]
+    named = {w: work.outputs.beside(source, stem, item.suffix + ENDINGS[w]) for w in writing.what if w in ENDINGS}
+    if writing.file is not None:
+        named = {"image": writing.file}
+    wanted = work.outputs.wanted([path for path in named.values() if path != STDIN]) + [p for p in named.values() if p == STDIN]
+    if named and not wanted:
+        console.passed_over += 1
+        return None
+    mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
+    work.limits.admit_fit(picture.pixels.shape[0], picture.pixels.size // picture.pixels.shape[0], work.fit.rank)
+    console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
+    began = time.perf_counter()
+    found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
+    outcome = _outcome(work.fit, source, item, found, time.perf_counter() - began)
+    notes, paths = [], []
+    for what, path in named.items():
+        if path in wanted:
+            data, lost = _encode(what, work, item, found, outcome)
+            _write(work, path, data)
+            notes += lost
+            paths.append(path)
+    console.notes(source.path, notes)
+    outcome = replace(outcome, outputs=tuple(paths), notes=(*batch.notes, *picture.notes, *notes))
+    work.curves.append(Curve(display(source.path), item.image, item.label, found.fit.records))
+    console.done(outcome)
+    return found, outcome
+
+
+def _encode(what: str, work: Run, item: Item, found: PictureFit, outcome: Outcome) -> tuple[bytes, tuple[str, ...]]:
+    """The bytes of one output, and what its kind could not hold."""
+    picture = item.picture
+    if what == "image":
+        kind = "png"
+        if work.writing.file is not None:
+            kind = work.writing.kind or kind_of(work.writing.file)
+        return encode_picture(replace(picture, pixels=found.reconstruction), kind)
+    if what == "basis":
+        return _png(_parts(found, work.fit.rank)), ()
+    if outcome.psnr_db is None:
+        likeness = "exact"
+    else:
+        likeness = f"PSNR {outcome.psnr_db:.2f} dB"
+    caption = f"{likeness} · relative loss {outcome.relative_loss:.4f} · rank {outcome.rank} · {outcome.sweeps} sweeps"
+    return _png(montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)), ()
+
+
+SHEET_PARTS = 64  # parts shown of a large rank
+
+
+def _parts(found: PictureFit, rank: int) -> np.ndarray:
+    """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
+    shares = found.fit.shares()
+    shown = min(rank, SHEET_PARTS)
+    tiles = [montage.Tile(montage.stretch(found.part(j)), f"part {j}: {shares[j]:.1%}") for j in range(shown)]
+    h, w = found.reconstruction.shape[:2]
+    columns = montage.even_columns(shown, h / w) if shown > 3 else shown
+    more = f" · the first {shown} of {rank}" if rank > shown else ""
+    return montage.sheet(tiles, columns, "rank-1 parts, whose sum is the reconstruction" + more + " · each scaled to its own maximum")
+
+
+def _outcome(fit: Fit, source: Source, item: Item, found: PictureFit, seconds: float) -> Outcome:
+    h, w = item.picture.pixels.shape[:2]
+    m = found.measured
+    return Outcome(
+        input=source.path, image=item.image, label=item.label, width=w, height=h, mode=item.picture.mode,
+        rank=fit.rank, solver=fit.solver, divergence=fit.divergence, sweeps=len(found.fit.records),
+        converged=found.fit.converged, loss=found.fit.loss, relative_loss=found.fit.relative_loss,
+        svd_floor=m.svd_floor, psnr_db=m.psnr_db, ssim=m.ssim, seconds=round(seconds, 4), outputs=(),
+    )  # fmt: skip
+
+
+def _beside(item: Item, outcome: Outcome) -> str:
+    label = f"label {item.label}\n" if item.label is not None else ""
+    psnr = f"\nPSNR {figure(outcome.psnr_db, '.1f')} dB" if outcome.psnr_db is not None else "\nexact"
+    return f"{label}image {item.image}\nloss {outcome.loss:.3f}{psnr}"
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return encode_picture(pixels, "png")[0]
+
+
+def _write(work: Run, path: str, data: bytes) -> None:
+    if path != STDIN:
+        work.outputs.write(path, data)
+        return
+    click.get_binary_stream("stdout").write(data)
+    click.get_binary_stream("stdout").flush()
+
+
+def _single(writing: Writing, talk: Talk, found: list[Source]) -> Writing:
+    """-o: one input, only its reconstruction, of a kind that is known before any work."""
+    if len(found) > 1:
+        raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
+    if writing.what != tuple((*ENDINGS, "csv")):
+        raise UsageError("-o writes only the reconstruction; it does not go with --write")
+    if writing.plot:
+        raise UsageError("-o writes only the reconstruction; it does not go with --plot")
+    if writing.file == STDIN:
+        if talk.json:
+            raise UsageError("-o - and --json would both write to stdout")
+        if writing.kind is None:
+            raise UsageError("-o - needs --to, such as --to png")
+        if sys.stdout is None:
+            raise InputError("is closed", "stdout")
+        if sys.stdout.isatty():
+            raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
+    assert writing.file is not None
+    kind_of(f"x.{writing.kind}" if writing.kind else writing.file)
+    return replace(writing, what=("image",), plot=False)
+
+
+def _log(work: Run) -> None:
+    """loss.csv and loss.png of the run."""
+    if not work.curves or work.writing.file is not None:
+        return
+    if "csv" in work.writing.what:
+        with work.console.attempt("loss.csv"):
+            work.outputs.log(work.curves)
+    if work.plot:
+        with work.console.attempt("loss.png"):
+            work.outputs.write(work.plot, plots.loss_curves(work.curves, work.fit.divergence))

@@ -1,0 +1,197 @@
+"""The work of `nmfc basis`: read the collection, learn its parts, write, say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from ..errors import InputError, about
+from ..images import masks, stacks
+from ..images.archives import Stack
+from ..images.files import display
+from ..images.limits import Limits, limits_of
+from ..images.saving import encode_picture
+from ..images.selection import select
+from ..recipes import CollectionFit, fit_collection
+from ..report import montage, plots
+from ..report.records import Curve, Outcome
+from ..settings import Fit, Reading, Selection, Talk, Writing
+from .console import Console
+from .inputs import Source, content, label_of, mode_of, sources
+from .outputs import Outputs
+
+SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the outputs are made from."""
+
+    name: str
+    fit: Fit
+    stack: Stack
+    found: CollectionFit
+    outcome: Outcome
+
+
+def run(
+    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
+) -> int:
+    """Learn one basis from all inputs; returns the exit code."""
+    if writing.plot:
+        plots.require()
+    console, limits = Console(talk), limits_of(reading.max_memory)
+    found, passed = sources(inputs, reading, writing.folder)
+    outputs = Outputs(writing, found)
+    name = _name(inputs, found)
+    with console, console.attempt(name):
+        console.notes("inputs", passed)
+        stack = _read(found, name, reading, selection, limits, console)
+        plot = writing.plot or (writing.plot is None and len(found) == 1 and stack.labels is not None and plots.available())
+        named = _named(outputs, writing, fit.rank, plot)
+        wanted = outputs.wanted([path for path, _ in named])
+        if named and not wanted:
+            console.passed_over += 1
+        else:
+            learned = _learn(name, stack, fit, reading, limits, console)
+            for path, encode in named:
+                if path in wanted:
+                    outputs.write(path, encode(learned))
+            curve = Curve(display(name), None, None, learned.found.fit.records)
+            log = outputs.log([curve]) if "csv" in writing.what else None
+            paths = tuple(wanted) + ((log,) if log else ())
+            console.done(replace(learned.outcome, outputs=paths))
+    return console.close(writing.folder)
+
+
+def _read(
+    found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console
+) -> Stack:
+    """The collection that the selection leaves."""
+    if not found:
+        raise InputError("no pictures in it")
+    data = [content(source, limits) for source in found]
+    options = {"key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split,
+               "gray": reading.gray, "resize": reading.resize, "limits": limits}  # fmt: skip
+    if len(data) == 1:
+        stack = stacks.read_stack(data[0], name=display(found[0].path), **options)  # type: ignore[arg-type]
+    else:
+        if not all(isinstance(one, str) for one in data):
+            raise InputError("stdin or a pipe is one whole collection; it does not go with other inputs")
+        stack = stacks.read_stack([str(one) for one in data], **options)  # type: ignore[arg-type]
+    console.assumed(name, stack.assumed)
+    console.notes(name, stack.notes)
+    with about(display(name)):
+        kept = select(selection, stack.labels, len(stack.images))
+    if len(kept) == len(stack.images):
+        return stack
+    labels = None if stack.labels is None else stack.labels[kept]
+    return replace(stack, images=stack.images[kept], labels=labels, indices=stack.indices[kept])
+
+
+def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
+    shape = stack.images.shape
+    limits.admit_fit(shape[0], int(np.prod(shape[1:])), fit.rank)
+    mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
+    console.bar(name, fit.max_sweeps * fit.restarts)
+    began = time.perf_counter()
+    found = fit_collection(stack.images, fit, mask, console.on_sweep)
+    m = found.measured
+    outcome = Outcome(
+        input=name, image=None, label=None, width=shape[2], height=shape[1], mode=mode_of(stack.images[0]), rank=fit.rank,
+        solver=fit.solver, divergence=fit.divergence, sweeps=len(found.fit.records), converged=found.fit.converged,
+        loss=found.fit.loss, relative_loss=found.fit.relative_loss, svd_floor=m.svd_floor, psnr_db=m.psnr_db,
+        ssim=m.ssim, seconds=round(time.perf_counter() - began, 4), outputs=(), notes=stack.notes, images=shape[0],
+    )  # fmt: skip
+    return Learned(name, fit, stack, found, outcome)
+
+
+Encode = Callable[[Learned], bytes]
+
+
+def _named(outputs: Outputs, writing: Writing, rank: int, plot: bool) -> list[tuple[str, Encode]]:
+    """Every output wanted but the log: its path, and what makes its bytes."""
+    named: list[tuple[str, Encode]] = []
+    if "basis" in writing.what:
+        digits = max(2, len(str(rank - 1)))
+        for j in range(rank):
+            named.append((outputs.at_root(os.path.join("basis", f"basis-{j:0{digits}}.png")), _part(j)))
+        named.append((outputs.at_root("basis.png"), _sheet))
+    if "compare" in writing.what:
+        named.append((outputs.at_root("reconstructed.png"), lambda learned: _reconstructed(learned, writing.show)))
+    if "factors" in writing.what:
+        named.append((outputs.at_root("factors.npz"), _factors))
+    if plot:
+        named.append((outputs.at_root("loss.png"), _curve))
+    return named
+
+
+def _part(j: int) -> Encode:
+    return lambda learned: _png(montage.own_range(learned.found.basis[j]))
+
+
+def _sheet(learned: Learned) -> bytes:
+    """The contact sheet of the basis."""
+    shares, basis = learned.found.fit.shares(), learned.found.basis
+    shown = min(len(basis), SHEET_PARTS)
+    tiles = [montage.Tile(montage.own_range(basis[j]), f"{j:02}: {shares[j]:.1%}") for j in range(shown)]
+    columns = montage.even_columns(shown, basis.shape[1] / basis.shape[2])
+    words = f"{display(os.path.basename(learned.name) or learned.name)} · {len(learned.stack.images):,} images · rank {learned.fit.rank} · {_figures(learned)}"
+    return _png(montage.sheet(tiles, columns, words))
+
+
+def _reconstructed(learned: Learned, show: int) -> bytes:
+    """The first images, originals beside reconstructions."""
+    images, labels = learned.stack.images, learned.stack.labels
+    count = min(show, len(images))
+    again = learned.found.reconstruct(images.dtype, slice(0, count))
+    rows = []
+    for place in range(count):
+        label = "" if labels is None else f"label {label_of(learned.stack, place)}\n"
+        rows.append((images[place], again[place], f"{label}image {learned.stack.indices[place]}"))
+    return _png(montage.pairs(rows, f"rank {learned.fit.rank} · {_figures(learned)}"))
+
+
+def _figures(learned: Learned) -> str:
+    outcome = learned.outcome
+    psnr = "exact" if outcome.psnr_db is None else f"PSNR {outcome.psnr_db:.2f} dB"
+    return f"{psnr} · relative loss {outcome.relative_loss:.4f}"
+
+
+def _factors(learned: Learned) -> bytes:
+    """W, H, image_shape, labels if any, and the settings as JSON text; V is about W @ H, scaled by `levels`."""
+    stack, found = learned.stack, learned.found
+    levels = asdict(stack.levels)
+    said = {**asdict(learned.fit), "arrangement": "stack", "levels": levels, "input": display(learned.name)}
+    del said["jobs"]
+    arrays = {"W": found.fit.W, "H": found.fit.H, "image_shape": np.array(stack.images.shape[1:]), "indices": stack.indices}
+    if stack.labels is not None:
+        arrays["labels"] = stack.labels
+    file = io.BytesIO()
+    np.savez_compressed(file, settings=np.array(json.dumps(said)), **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def _curve(learned: Learned) -> bytes:
+    curve = Curve(display(learned.name), None, None, learned.found.fit.records)
+    return plots.loss_curves([curve], learned.fit.divergence)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return encode_picture(pixels, "png")[0]
+
+
+def _name(inputs: tuple[str, ...], found: list[Source]) -> str:
+    """What the collection is called: the one input, else the folder that all of them share."""
+    if len(inputs) == 1:
+        return inputs[0]
+    if len(found) == 1:
+        return found[0].path
+    folders = {os.path.dirname(source.path) or "." for source in found}
+    return os.path.commonpath([os.path.abspath(f) for f in folders]) if len(folders) > 1 else folders.pop()

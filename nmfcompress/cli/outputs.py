@@ -1,0 +1,109 @@
+"""Where outputs go: names that cannot collide, files that are not overwritten by accident."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import OutputError, UsageError
+from ..images.files import display, file_id, fit_name, make_folder, write_bytes
+from ..report.records import Curve, merge_csv
+from ..settings import Writing
+from .inputs import STDIN, Source
+
+
+class Outputs:
+    """The outputs of one run.
+
+    Parameters
+    ----------
+    writing : Writing
+    sources : sequence of Source
+        The inputs: none of them is ever written to.
+    """
+
+    def __init__(self, writing: Writing, sources: Sequence[Source]):
+        self.writing = writing
+        self.inputs = {found for s in sources if s.path != STDIN and (found := file_id(s.path)) is not None}
+        self._written: set[str] = set()
+
+    def beside(self, source: Source, stem: str, ending: str) -> str:
+        """The path of an output of one source: below the folder as the source is below its own."""
+        return os.path.join(self.writing.folder, source.folder, fit_name(stem, ending))
+
+    def at_root(self, name: str) -> str:
+        """The path of an output of the whole run."""
+        return os.path.join(self.writing.folder, name)
+
+    def wanted(self, paths: Sequence[str]) -> list[str]:
+        """Those of `paths` that are to be written, checked before any work; none is left when all may be passed over.
+
+        Raises
+        ------
+        OutputError
+            One exists without -f, or is an input, or was written by this run already.
+        """
+        left = []
+        for path in paths:
+            if path in self._written:
+                raise OutputError("was written by this run already, for another input", display(path))
+            if file_id(path) in self.inputs:
+                raise OutputError("is an input, which is never overwritten", display(path))
+            there = os.path.lexists(path) and (not os.path.exists(path) or os.path.isfile(path))
+            if there and self.writing.skip_existing:
+                continue
+            if there and not self.writing.overwrite:
+                raise OutputError("exists (pass -f to overwrite it, or --skip-existing)", display(path))
+            left.append(path)
+        return left
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write one output, whole or not at all."""
+        folder = os.path.dirname(path)
+        if folder:
+            make_folder(folder)
+        write_bytes(path, data, overwrite=self.writing.overwrite, inputs=self.inputs)
+        self._written.add(path)
+
+    def log(self, curves: Sequence[Curve]) -> str | None:
+        """Merge `curves` into the folder's loss.csv; its path, or None when there is nothing to log."""
+        if not curves:
+            return None
+        path = self.at_root("loss.csv")
+        try:
+            old = Path(path).read_bytes().decode("utf-8", "surrogateescape") if os.path.exists(path) else None
+        except OSError as error:
+            raise OutputError(f"cannot be read: {error.strerror}", display(path)) from None
+        try:
+            merged = merge_csv(old, curves)
+        except OutputError as error:
+            error.source = display(path)
+            raise
+        make_folder(self.writing.folder)
+        write_bytes(path, merged.encode("utf-8", "surrogateescape"), overwrite=True, inputs=self.inputs)
+        return path
+
+
+def stems(sources: Sequence[Source]) -> dict[Source, str]:
+    """A stem for each source, its full name where two in one folder share one.
+
+    Raises
+    ------
+    UsageError
+        Even the full names are the same, or one's picture is another's basis or comparison.
+    """
+    by_stem: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    for source in sources:
+        by_stem[source.folder, source.stem].append(source)
+    chosen = {s: s.stem if len(same) == 1 else s.name for same in by_stem.values() for s in same}
+    taken: dict[tuple[str, str], Source] = {}
+    for source, stem in chosen.items():
+        for ending in ("", ".basis", ".compare"):
+            key = (source.folder, stem + ending)
+            if key in taken:
+                a, b = display(taken[key].path), display(source.path)
+                raise UsageError(f"{a} and {b} would both write {display(stem + ending)}.png (do them apart, each with its own -O)")
+            taken[key] = source
+    return chosen

@@ -1,0 +1,48 @@
+"""Masks: images or arrays in which 0 marks a missing pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from .archives import read_archive
+from .files import display
+from .levels import shape_text
+from .limits import Limits
+from .pictures import read_image
+from .stacks import is_archive
+
+
+def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
+    """Read a mask for images of `shape`.
+
+    Parameters
+    ----------
+    path : str
+        A picture (any channel that is not 0 makes a pixel known) or an npy or npz array.
+    shape : tuple of int
+        (h, w), or (n, h, w) where one mask for each image is possible too.
+
+    Returns
+    -------
+    array of bool, shape (h, w) or `shape`
+        True = known.
+
+    Raises
+    ------
+    InputError
+        Unreadable, of another size, or nothing in it is known.
+    """
+    if is_archive(path):
+        stack = read_archive(path, collection=False, limits=limits)
+        values = stack.images[0] if stack.single or len(stack.images) == 1 else stack.images
+        values = values.any(axis=-1) if values.shape[-1] == 3 and values.shape[-3:-1] == shape[-2:] else values
+    else:
+        values = read_image(path, limits=limits).pixels
+        values = values.any(axis=-1) if values.ndim == 3 else values
+    if values.shape not in (shape, shape[-2:]):
+        raise InputError(f"is a mask of {shape_text(values.shape)}, the pictures are {shape_text(shape[-2:])}", display(path))
+    known = values > 0
+    if not known.any():
+        raise InputError("is a mask without any known pixel (0 is missing)", display(path))
+    return known

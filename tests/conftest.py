@@ -1,0 +1,59 @@
+"""Fixtures that all tests share: the real data, where there are any, and the real `nmfc`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "samples"
+
+
+def pytest_report_header() -> str:
+    data = os.environ.get("NMFC_DATA")
+    return f"NMFC_DATA: {data}" if data else "NMFC_DATA: not set, tests on real data are skipped"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data, from the environment variable NMFC_DATA; without it the test is skipped."""
+    folder = os.environ.get("NMFC_DATA")
+    if not folder:
+        pytest.skip("NMFC_DATA is not set")
+    return Path(folder)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def samples() -> Path:
+    return SAMPLES
+
+
+Nmfc = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+@pytest.fixture
+def nmfc(tmp_path: Path) -> Nmfc:
+    """Run the real command in tmp_path: nmfc("compress", "a.png", "-k", 3, input=b"", env={...})."""
+
+    def run(*args: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("NMFC_")} | dict(options.pop("env", {}))  # type: ignore[call-overload]
+        if "stdin" not in options and "input" not in options:
+            options["stdin"] = subprocess.DEVNULL
+        if not options.keys() & {"stdout", "stderr"}:
+            options["capture_output"] = True
+        options = {"cwd": tmp_path, "timeout": 120, **options}
+        words = [a if isinstance(a, bytes) else str(a) for a in args]
+        return subprocess.run([sys.executable, "-m", "nmfcompress", *words], env=env, **options)  # type: ignore[call-overload, no-any-return]
+
+    return run
