@@ -108,4 +108,5 @@ def _blur_last(x: np.ndarray) -> np.ndarray:
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise InputError(f"pictures differ: {a.shape} {a.dtype} and {b.shape} {b.dtype} (expected one shape and type)")
-    return np.subtract(a, b, dtype=np.float64)
+    difference: np.ndarray = np.subtract(a, b, dtype=np.float64)
+    return difference

@@ -113,8 +113,8 @@ def _measure(found: CollectionFit, images: np.ndarray, known: np.ndarray | None,
     """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
     V = arrange_stack(images)
     blocks = row_blocks((len(V), V.shape[1]), np.dtype(np.float64))
-    everything = known is None
-    mask = None if everything else np.broadcast_to(known, V.shape)
+    mask = None if known is None else np.broadcast_to(known, V.shape)
+    everything = mask is None
 
     def share(rows: slice) -> tuple[float, float]:
         again = found.reconstruct(images.dtype, rows)

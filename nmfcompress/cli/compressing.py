@@ -108,7 +108,8 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
     outcome = _outcome(work.fit, source, item, found, time.perf_counter() - began)
-    notes, paths = [], []
+    notes: list[str] = []
+    paths: list[str] = []
     for what, path in named.items():
         if path in wanted:
             data, lost = _encode(what, work, item, found, outcome)

@@ -78,7 +78,8 @@ def _run(argv: list[str]) -> int:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
         return 2
     except click.ClickException as error:
-        where = f" ({error.ctx.command_path} -h shows the options)" if getattr(error, "ctx", None) else ""
+        context = getattr(error, "ctx", None)
+        where = f" ({context.command_path} -h shows the options)" if context else ""
         return _complain(error.format_message().replace("\n", " ").rstrip(".") + where, 2)
     except NmfcError as error:
         if debug:

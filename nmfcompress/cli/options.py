@@ -65,7 +65,7 @@ def default(kind: type, field: str) -> Any:
     return kind.__dataclass_fields__[field].default  # type: ignore[attr-defined]
 
 
-def choice(*names: str) -> click.Choice:
+def choice(*names: str) -> click.Choice[str]:
     return click.Choice(names)
 
 

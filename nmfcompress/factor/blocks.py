@@ -98,7 +98,10 @@ def check_mask(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | 
     return None if mask.all() else mask
 
 
-Each = Callable[[Callable[[slice], Result], Sequence[slice]], Iterator[Result]]
+class Each(Protocol):
+    """A map over blocks, whose results come in the order of the blocks."""
+
+    def __call__(self, work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]: ...
 
 
 @contextmanager

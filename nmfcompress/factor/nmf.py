@@ -12,8 +12,8 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import start
-from .blocks import Blocks, as_blocks, check_mask, workers
-from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, total
+from .blocks import Blocks, Each, as_blocks, check_mask, workers
+from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
 from .solvers import FLOOR, SOLVERS
 
 WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
@@ -143,31 +143,36 @@ def factorize(
     with workers(jobs or cores(), len(blocks.rows)) as each:
         mean, norm2 = _moments(blocks, mask, each)
         generator = np.random.default_rng(0 if rng is None else rng)
-        W, H = _start(blocks, fit, mean, generator, each, W, H)
+        codes, basis = _start(blocks, fit, mean, generator, each, W, H)
         objective = _objective(blocks, fit, mask, mean, norm2, V)
 
-        sums = total(each(lambda rows: objective.start(rows, W[rows], H), blocks.rows))
+        def read(H: np.ndarray, last: bool) -> Sums:
+            """One read of V: every block of W updated for this H, and the sums for the next."""
+            of_H = objective.prepare(H)
+
+            def update(rows: slice) -> Sums:
+                codes[rows], share = objective.codes(rows, codes[rows], H, of_H, last)
+                return share
+
+            return total(each(update, blocks.rows))
+
+        first = basis
+        sums = total(each(lambda rows: objective.start(rows, codes[rows], first), blocks.rows))
         records: list[SweepRecord] = []
         converged = False
         for sweep in range(1, max_sweeps + 1):
-            H = objective.basis(H, sums)
-            of_H = objective.prepare(H)
             last = inner != 1 and (converged or sweep == max_sweeps)
-
-            def update(rows: slice, H: np.ndarray = H, of_H: object = of_H, last: bool = last) -> object:
-                W[rows], share = objective.codes(rows, W[rows], H, of_H, last)
-                return share
-
-            sums = total(each(update, blocks.rows))  # type: ignore[arg-type]
-            records.append(SweepRecord(sweep, *objective.losses(H, sums), time.perf_counter() - began))
+            basis = objective.basis(basis, sums)
+            sums = read(basis, last)
+            records.append(SweepRecord(sweep, *objective.losses(basis, sums), time.perf_counter() - began))
             if on_sweep is not None:
                 on_sweep(records[-1])
             if converged and last:
                 break
-            converged = tol > 0 and _settled(records, tol) and sweep < max_sweeps
+            converged = tol > 0 and _settled(records, tol)
             if converged and inner == 1:
                 break
-    return Factorization(W, H, tuple(records), converged)
+    return Factorization(codes, basis, tuple(records), converged)
 
 
 def factorize_best(
@@ -241,7 +246,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _moments(blocks: Blocks, mask: np.ndarray | None, each: Callable[..., object]) -> tuple[float, float]:
+def _moments(blocks: Blocks, mask: np.ndarray | None, each: Each) -> tuple[float, float]:
     """The mean and the sum of squares of V's known entries."""
 
     def share(rows: slice) -> tuple[float, float]:
@@ -250,20 +255,20 @@ def _moments(blocks: Blocks, mask: np.ndarray | None, each: Callable[..., object
             V = V * mask[rows]
         return float(V.sum(dtype=np.float64)), float(np.einsum("ij,ij->", V, V, dtype=np.float64))
 
-    shares = list(each(share, blocks.rows))  # type: ignore[call-overload]
+    shares = list(each(share, blocks.rows))
     known = blocks.shape[0] * blocks.shape[1] if mask is None else int(np.count_nonzero(mask))
     return sum(s for s, _ in shares) / known, sum(q for _, q in shares)
 
 
 def _start(
-    blocks: Blocks, fit: Fit, mean: float, rng: np.random.Generator, each: Callable[..., object],
+    blocks: Blocks, fit: Fit, mean: float, rng: np.random.Generator, each: Each,
     W: np.ndarray | None, H: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """W and H to begin with: those given, the rest by `fit.init`; new arrays, nothing below the floor."""
     (m, n), k = blocks.shape, fit.rank
     if W is None or H is None:
         if fit.init == "nndsvda":
-            made_W, made_H = start.nndsvda(blocks, k, mean, rng, each)  # type: ignore[arg-type]
+            made_W, made_H = start.nndsvda(blocks, k, mean, rng, each)
         else:
             made_W, made_H = start.random_start(blocks, k, mean, rng)
     floor_W, floor_H = _floors(mean, k)
@@ -288,7 +293,7 @@ def _floors(mean: float, rank: int) -> tuple[float, float]:
 
 def _objective(
     blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, norm2: float, V: object
-) -> LeastSquares | BetaDivergence:
+) -> Objective:
     floors = _floors(mean, fit.rank)
     if fit.divergence == "frobenius" and mask is None:
         return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floors)

@@ -60,6 +60,8 @@ def total(shares: Iterable[Sums]) -> Sums:
 class Objective(Protocol):
     """One divergence between V and W H, and its updates."""
 
+    floor_W: float
+
     def prepare(self, H: np.ndarray) -> object:
         """What every block needs of H, computed once a sweep."""
 
@@ -93,7 +95,8 @@ class LeastSquares:
         return self.inner or min(1 + 2 * (1 + n * (m + k) // (m * (k + 1))), MOST_REPEATS)
 
     def prepare(self, H: np.ndarray) -> np.ndarray:
-        return H @ H.T
+        gram: np.ndarray = H @ H.T
+        return gram
 
     def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
         return self._sums(self.V.read(rows), W, H)
@@ -197,7 +200,8 @@ class BetaDivergence:
         factor = numerator / np.maximum(denominator, np.finfo(X.dtype).tiny)
         if self.gamma != 1:
             factor **= self.gamma
-        return np.maximum(X * factor, X.dtype.type(floor))
+        new: np.ndarray = np.maximum(X * factor, X.dtype.type(floor))
+        return new
 
     def _sums(self, V: np.ndarray, mask: np.ndarray | None, W: np.ndarray, H: np.ndarray) -> Sums:
         WH = W @ H

@@ -31,10 +31,10 @@ def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) 
     floor : float
         No entry falls below it.
     """
-    first = 0.0
+    first, tiny = 0.0, X.dtype.type(np.finfo(X.dtype).tiny)
     for step in range(repeats):
-        new = X @ G
-        np.maximum(new, _tiny(new), out=new)
+        new: np.ndarray = X @ G
+        np.maximum(new, tiny, out=new)
         np.divide(A, new, out=new)
         new *= X
         np.maximum(new, floor, out=new)
@@ -78,10 +78,6 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
         if moved.mean() < 0.7:
             x, a, open_rows = x[:, moved], a[:, moved], open_rows[moved]
     return np.ascontiguousarray(solution.T, dtype=X.dtype)
-
-
-def _tiny(array: np.ndarray) -> np.floating:
-    return np.finfo(array.dtype).tiny
 
 
 SOLVERS: dict[str, Callable[..., np.ndarray]] = {"mu": mu}

@@ -18,7 +18,7 @@ def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) ->
 
 
 def nndsvda(
-    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each[np.ndarray]
+    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each
 ) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative double SVD with zeros filled by the mean.
 
@@ -43,7 +43,7 @@ def nndsvda(
 
 
 def truncated_svd(
-    V: Blocks, rank: int, rng: np.random.Generator, each: Each[np.ndarray]
+    V: Blocks, rank: int, rng: np.random.Generator, each: Each
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The leading singular triplets, U (m, r), s (r,), Vt (r, n), r = min(rank, m, n), by randomized subspace iteration.
 
@@ -69,7 +69,7 @@ def truncated_svd(
     return Q @ U[:, :r], s[:r], Vt[:r]
 
 
-def svd_floor(V: Blocks, ranks: int, each: Each[np.ndarray]) -> float | None:
+def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
     """The loss of the best approximation of rank `ranks` without the sign constraint (Eckart and Young 1936).
 
     From the eigenvalues of the smaller of Vt V and V Vt, in float64; None where min(m, n) is above 2,048.
@@ -93,4 +93,5 @@ def svd_floor(V: Blocks, ranks: int, each: Each[np.ndarray]) -> float | None:
 
 
 def _gram(X: np.ndarray) -> np.ndarray:
-    return X @ X.T
+    gram: np.ndarray = X @ X.T
+    return gram

@@ -75,8 +75,12 @@ def to_levels(values: np.ndarray) -> tuple[np.ndarray, Levels]:
     levels = Levels(native.name, float(low), float(high))
     if low == high:
         return np.ones(values.shape, work) if high > 0 else np.zeros(values.shape, work), levels
-    scaled = (values.astype(np.float64) - levels.low) / (levels.high - levels.low)
-    return scaled.astype(work, copy=False), levels
+    scaled = np.empty(values.shape, work)
+    slab = max(1, 2**20 // max(values[:1].size, 1))  # float64 only a slab at a time
+    for first in range(0, len(values), slab):
+        part = values[first : first + slab].astype(np.float64)
+        scaled[first : first + slab] = (part - levels.low) / (levels.high - levels.low)
+    return scaled, levels
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
@@ -88,6 +92,8 @@ def to_pixels(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Values around 0..1, rounded and clipped to pixels of `dtype`: uint8, uint16, or floats within 0..1."""
     top = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(np.dtype(dtype))
     if top is None:
-        return np.clip(values, 0, 1).astype(dtype, copy=False)
-    scaled = values * values.dtype.type(top)
-    return np.clip(np.rint(scaled, out=scaled), 0, top, out=scaled).astype(dtype)
+        unit: np.ndarray = np.clip(values, 0, 1).astype(dtype, copy=False)
+        return unit
+    scaled: np.ndarray = values * values.dtype.type(top)
+    np.clip(np.rint(scaled, out=scaled), 0, top, out=scaled)
+    return scaled.astype(dtype)

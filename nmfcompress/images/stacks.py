@@ -167,6 +167,7 @@ def _resized(pixels: np.ndarray, resize: tuple[int, int] | None) -> np.ndarray:
     planes = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, 2, 0).astype(np.float32)
     done = [np.asarray(Image.fromarray(plane).resize(resize, Image.Resampling.LANCZOS)) for plane in planes]
     scaled = np.stack(done, axis=2) if pixels.ndim == 3 else done[0]
-    if pixels.dtype.kind == "f":
-        return np.clip(scaled, 0, 1).astype(pixels.dtype)
-    return np.clip(np.rint(scaled), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    whole = scaled if pixels.dtype.kind == "f" else np.rint(scaled)
+    done_pixels: np.ndarray = np.clip(whole, 0, top).astype(pixels.dtype)
+    return done_pixels

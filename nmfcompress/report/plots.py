@@ -44,8 +44,8 @@ def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
     for place, curve in enumerate(curves):
         sweeps, losses = [r.sweep for r in curve.records], [r.loss for r in curve.records]
         colour, style = COLOURS[place % len(COLOURS)], STYLES[place // len(COLOURS) % len(STYLES)]
-        few = {"marker": "."} if len(sweeps) == 1 else {}
-        axes.plot(sweeps, losses, color=colour, linestyle=style, linewidth=1.8, label=_name(curve), **few)
+        marker = "." if len(sweeps) == 1 else ""
+        axes.plot(sweeps, losses, color=colour, linestyle=style, linewidth=1.8, marker=marker, label=_name(curve))
     axes.set_xlabel("sweep")
     axes.set_ylabel("loss  ‖V − W H‖" if divergence == "frobenius" else f"loss ({divergence} divergence)")
     axes.grid(alpha=0.25)

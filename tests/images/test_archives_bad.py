@@ -1,0 +1,229 @@
+"""Bad array files: strangers, truncated, lying, hostile, mutated. One line each, and no memory taken."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+import sys
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from arrays_made import MB, RNG, idx, mat, measured, npy, npy_head, npz, ramp, refused, zipped
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmfcompress.errors import ExtraMissing, NmfcError, TooLarge
+from nmfcompress.images.archives import read_archive
+from nmfcompress.images.limits import Limits
+
+# What a file says it is
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"<html>", "this is an HTML page, not an array archive"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`"),
+        (b"/annex/objects/MD5E-s1", "git-annex pointer"),
+        (b"\x89PNG\r\n\x1a\n", "this is a picture, not an array archive"),
+        (b"\x12\x34\x56\x78", "12 34 56 78"),
+        (pickle.dumps([1, 2]), "a Python pickle"),
+        (b"PK\5\6" + bytes(18), "zip archive without arrays"),
+        (zipped(("word/document.xml", b"<xml/>")), "zip archive without arrays"),
+        (gzip.compress(b""), "an empty gzip"),
+        (gzip.compress(b"<html>"), "a gzip of an HTML page"),
+        (gzip.compress(npz(x=ramp(5, 5))), "unpack it with gunzip"),
+        (gzip.compress(b"\xfe\xfe\xfe\xfe"), "bytes of no known kind"),
+        (b"\x1f\x8b", "truncated after 2 bytes"),
+        (b"MATLAB 7.3 MAT-file", "save with -v7"),
+    ],
+)
+def test_strangers_are_named(content, words):
+    refused(content, "standard input: ", words)
+
+
+def test_errors_name_the_file(tmp_path):
+    refused(tmp_path / "none.npz", str(tmp_path / "none.npz"), "No such file")
+    refused(tmp_path, "Is a directory")
+    refused(b"", "stdin.npz: this", name="stdin.npz")
+    refused("a\0b", "a")
+
+
+def test_mat_without_scipy(monkeypatch):
+    content = mat(images=ramp(5, 5, 5))
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    refused(content, "nmfcompress[mat]", kind=ExtraMissing)
+
+
+# Lengths
+
+
+@pytest.mark.parametrize("keep", [5, 15, 16, 100, 2367])
+def test_short_idx(keep):
+    content = idx(ramp(3, 28, 28))[:keep]
+    message = refused(content, f"truncated after {keep:,} bytes")
+    if keep >= 16:
+        assert "(its header says 3 images of 28 x 28: 2,368 bytes)" in message
+    refused(gzip.compress(content), f"truncated after {keep:,} bytes")
+
+
+def test_long_idx():
+    content = idx(ramp(3, 28, 28)) + b"x"
+    refused(content, "longer than its header says")
+    refused(gzip.compress(content), "longer than its header says")
+
+
+def test_gzip_that_breaks_off():
+    content = gzip.compress(idx(RNG.integers(0, 255, (3, 28, 28), dtype=np.uint8)))
+    for keep in (len(content) - 1, len(content) - 8, len(content) // 2):
+        refused(content[:keep], f"truncated after {keep:,} bytes, ", "3 images of 28 x 28: 2,368 bytes")
+    refused(content[:-8] + bytes(8), "broken")
+
+
+def test_gzip_in_pieces_and_padded():
+    array = ramp(3, 28, 28)
+    content = idx(array)
+    several = gzip.compress(content[:7]) + gzip.compress(b"") + gzip.compress(content[7:]) + bytes(512)
+    np.testing.assert_array_equal(read_archive(several).images, array)
+
+
+@pytest.mark.parametrize("keep", [7, 9, 60, 127, 128, 200])
+def test_short_npy(keep):
+    refused(npy(ramp(10, 10))[:keep], "truncated after" if keep > 8 else "broken")
+    refused(npy(ramp(10, 10)) + b"x", "longer than its header says")
+
+
+def test_short_npz_and_mat():
+    content = npz(x=ramp(30, 30))
+    refused(content[:-30], f"truncated after {len(content) - 30:,} bytes")
+    for compress in (False, True):
+        content = mat(compress, images=RNG.integers(0, 255, (30, 30, 3), dtype=np.uint8), other=ramp(30, 30))
+        for keep in (100, 130, 300, len(content) - 1):
+            refused(content[:keep], f"truncated after {keep:,} bytes")
+
+
+# Hostile
+
+
+LYING = {
+    "9 TiB in 177 bytes": npy_head("|u1", "(9895604649984,)"),
+    "2^63": npy_head("|u1", f"({2**63}, 2)"),
+    "2^200": npy_head("<f8", f"({2**200}, {2**200})"),
+    "negative": npy_head("|u1", "(-1, -1)") + b"x",
+    "no tuple": npy_head("|u1", "7"),
+    "booleans": npy_head("|u1", "(True, True)"),
+    "zero and huge": npy_head("|u1", f"(0, {2**63})"),
+    "object": npy_head("|O", "(1, 1)") + pickle.dumps([print]),
+    "no header": b"\x93NUMPY\1\0",
+    "long header": b"\x93NUMPY\2\0\xff\xff\xff\x7f" + b" " * 20_000,
+    "version 9": b"\x93NUMPY\x09\0" + bytes(100),
+    "nested": b"\x93NUMPY\1\0" + struct.pack("<H", 9000) + b"(" * 9000,
+}
+
+
+@pytest.mark.parametrize("content", LYING.values(), ids=LYING)
+def test_lying_headers(content):
+    if b"True, True" not in content:  # that one is a single pixel short
+        refused(content)
+    refused(zipped(("images.npy", content)))
+    refused(gzip.compress(content))
+
+
+def test_odd_members():
+    good = npy(ramp(4, 5, 5))
+    with pytest.warns(UserWarning, match="Duplicate"):
+        twice = zipped(("images.npy", good), ("images.npy", good))
+    refused(twice, "more than once")
+    refused(zipped(("images.npy", good), compression=zipfile.ZIP_BZIP2), "compressed by method 12")
+    encrypted = bytearray(zipped(("images.npy", good)))
+    encrypted[6] |= 1
+    encrypted[encrypted.index(b"PK\1\2") + 8] |= 1
+    refused(bytes(encrypted), "is encrypted")
+    stored = bytearray(zipped(("images.npy", good), compression=zipfile.ZIP_STORED))
+    stored[stored.index(b"images.npy") + 10 + 130] ^= 1
+    refused(bytes(stored), "CRC")
+
+
+def test_keys_are_never_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stack = read_archive(zipped(("../../etc/\x1b[31mevil\n.npy", npy(ramp(4, 5, 5)))))
+    assert stack.images.shape == (4, 5, 5)
+    assert "\x1b" not in "".join(stack.assumed)
+    assert "\n" not in "".join(stack.assumed)
+    assert not list(tmp_path.iterdir())
+
+
+def bomb(path: Path, head: bytes, nbytes: int, door: str) -> Path:
+    """A small file that unpacks to `head` and `nbytes` zeros."""
+    with ExitStack() as stack:
+        if door == "npz":
+            archive = stack.enter_context(zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+            out = stack.enter_context(archive.open("images.npy", "w", force_zip64=True))
+        else:
+            out = stack.enter_context(gzip.open(path, "wb", 1))
+        out.write(head)
+        for _ in range(nbytes // MB):
+            out.write(bytes(MB))
+    return path
+
+
+@pytest.mark.parametrize("door", ["npz", "gz"])
+def test_bombs(tmp_path, door):
+    pytest.importorskip("scipy")
+    path = bomb(tmp_path / "bomb", npy_head("|u1", "(1000, 1000, 1000)"), 1000 * MB, door)
+    assert path.stat().st_size < 5 * MB
+    answer, seconds, megabytes = measured(path, 500 * MB)
+    assert answer == "TooLarge"
+    assert seconds < 2
+    assert megabytes < 200
+
+
+def test_what_fits_is_read(tmp_path):
+    pytest.importorskip("scipy")
+    path = bomb(tmp_path / "large", npy_head("|u1", "(100, 1000, 1000)"), 100 * MB, "npz")
+    answer, _, megabytes = measured(path, 200 * MB)
+    assert answer == "(100, 1000, 1000)"
+    assert megabytes < 150
+
+
+def test_mat_that_lies(tmp_path):
+    content = bytearray(mat(False, images=ramp(8, 8, 8)))
+    at = content.index(struct.pack("<3i", 8, 8, 8))
+    content[at : at + 12] = struct.pack("<3i", 2**30, 2**30, 2**30)
+    refused(bytes(content), "512 bytes")
+    refused(mat(images=ramp(8, 8, 8) * 1j), "complex")
+    refused(mat(images={"a": 1}), "struct")
+    refused(mat(images="text"), "text")
+    refused(mat(images=np.array([[1, "a"]], dtype=object)), "cell")
+    refused(mat(images=ramp(8, 8, 80)), kind=TooLarge, limits=Limits(1000))
+
+
+SEEDS = {
+    "npz": npz(x_train=ramp(4, 5, 5), y_train=np.arange(4)),
+    "npy": npy(ramp(4, 5, 5)),
+    "idx": idx(ramp(4, 5, 5)),
+    "idx.gz": gzip.compress(idx(ramp(4, 5, 5)), mtime=0),
+}
+
+
+@pytest.mark.parametrize("kind", [*SEEDS, "mat", "packed mat"])
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_mutants_raise_nothing_else(kind, data):
+    seed = SEEDS.get(kind) or mat("packed" in kind, images=ramp(4, 5, 5), labels=np.arange(5))
+    content = bytearray(seed[: data.draw(st.one_of(st.just(len(seed)), st.integers(0, len(seed))))])
+    for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(seed) - 1), st.integers(0, 255)), max_size=6)):
+        if place < len(content):
+            content[place] = value
+    try:
+        stack = read_archive(bytes(content), limits=Limits(10 * MB))
+    except NmfcError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+    else:
+        assert len(stack.images) == len(stack.indices)
+        assert stack.labels is None or len(stack.labels) == len(stack.images)
