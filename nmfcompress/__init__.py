@@ -1,8 +1,8 @@
 """Images by non-negative matrix factorization: V ~ W @ H with small W, H >= 0.
 
-    from nmfcompress import factorize, read_image
-    picture = read_image("img.png")
-    found = factorize(picture.pixels, rank=3)       # grey; found.W @ found.H is the reconstruction
+from nmfcompress import factorize, read_image
+picture = read_image("img.png")
+found = factorize(picture.pixels, rank=3)       # grey; found.W @ found.H is the reconstruction
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from .factor.nmf import factorize as factorize
     from .factor.nmf import transform as transform
     from .images.archives import Stack as Stack
-    from .images.stacks import read_stack as read_stack
     from .images.picture import Picture as Picture
     from .images.pictures import read_image as read_image
     from .images.saving import write_image as write_image
+    from .images.stacks import read_stack as read_stack
     from .metrics import psnr as psnr
     from .metrics import ssim as ssim
 

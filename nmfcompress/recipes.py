@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import metrics
-from .factor.nmf import Factorization, SweepRecord, best_rank_loss, cores, factorize_best
 from .factor.blocks import row_blocks, workers
+from .factor.nmf import Factorization, SweepRecord, best_rank_loss, cores, factorize_best
 from .images.arrange import (
     arrange_mask,
     arrange_rows,

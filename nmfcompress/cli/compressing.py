@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 
-import click
 import numpy as np
 
 from ..errors import InputError, UsageError, about
@@ -42,13 +41,11 @@ class Run:
     plot: str | None = None  # where the curves go, once it is known that they are wanted
 
 
-def run(
-    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
-) -> int:
+def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk) -> int:
     """Do all inputs; returns the exit code."""
     found, passed = sources(inputs, reading, writing.folder)
     if writing.file is not None:
-        writing = _single(writing, talk, found)
+        writing = _single(writing.file, writing, talk, found)
     if writing.plot:
         plots.require()
     console = Console(talk)
@@ -75,7 +72,11 @@ def _do(work: Run, source: Source) -> None:
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
     gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
-    overview = work.outputs.beside(source, work.stems[source], ".compare.png") if batch.archive and "compare" in work.writing.what else None
+    overview = (
+        work.outputs.beside(source, work.stems[source], ".compare.png")
+        if batch.archive and "compare" in work.writing.what
+        else None
+    )
     if overview is not None:
         overview = next(iter(work.outputs.wanted([overview])), None)
     for item in batch.items:
@@ -98,7 +99,9 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
     named = {w: work.outputs.beside(source, stem, item.suffix + ENDINGS[w]) for w in writing.what if w in ENDINGS}
     if writing.file is not None:
         named = {"image": writing.file}
-    wanted = work.outputs.wanted([path for path in named.values() if path != STDIN]) + [p for p in named.values() if p == STDIN]
+    wanted = work.outputs.wanted([path for path in named.values() if path != STDIN]) + [
+        p for p in named.values() if p == STDIN
+    ]
     if named and not wanted:
         console.passed_over += 1
         return None
@@ -107,7 +110,11 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
     console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
-    outcome = _outcome(work.fit, source, item, found, time.perf_counter() - began)
+    h, w = picture.pixels.shape[:2]
+    outcome = Outcome.of(
+        work.fit, found.fit, found.measured, input=source.path, image=item.image, label=item.label, width=w, height=h,
+        mode=picture.mode, seconds=round(time.perf_counter() - began, 4),
+    )  # fmt: skip
     notes: list[str] = []
     paths: list[str] = []
     for what, path in named.items():
@@ -133,10 +140,7 @@ def _encode(what: str, work: Run, item: Item, found: PictureFit, outcome: Outcom
         return encode_picture(replace(picture, pixels=found.reconstruction), kind)
     if what == "basis":
         return _png(_parts(found, work.fit.rank)), ()
-    if outcome.psnr_db is None:
-        likeness = "exact"
-    else:
-        likeness = f"PSNR {outcome.psnr_db:.2f} dB"
+    likeness = "exact" if outcome.psnr_db is None else f"PSNR {outcome.psnr_db:.2f} dB"
     caption = f"{likeness} · relative loss {outcome.relative_loss:.4f} · rank {outcome.rank} · {outcome.sweeps} sweeps"
     return _png(montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)), ()
 
@@ -152,18 +156,9 @@ def _parts(found: PictureFit, rank: int) -> np.ndarray:
     h, w = found.reconstruction.shape[:2]
     columns = montage.even_columns(shown, h / w) if shown > 3 else shown
     more = f" · the first {shown} of {rank}" if rank > shown else ""
-    return montage.sheet(tiles, columns, "rank-1 parts, whose sum is the reconstruction" + more + " · each scaled to its own maximum")
-
-
-def _outcome(fit: Fit, source: Source, item: Item, found: PictureFit, seconds: float) -> Outcome:
-    h, w = item.picture.pixels.shape[:2]
-    m = found.measured
-    return Outcome(
-        input=source.path, image=item.image, label=item.label, width=w, height=h, mode=item.picture.mode,
-        rank=fit.rank, solver=fit.solver, divergence=fit.divergence, sweeps=len(found.fit.records),
-        converged=found.fit.converged, loss=found.fit.loss, relative_loss=found.fit.relative_loss,
-        svd_floor=m.svd_floor, psnr_db=m.psnr_db, ssim=m.ssim, seconds=round(seconds, 4), outputs=(),
-    )  # fmt: skip
+    return montage.sheet(
+        tiles, columns, "rank-1 parts, whose sum is the reconstruction" + more + " · each scaled to its own maximum"
+    )
 
 
 def _beside(item: Item, outcome: Outcome) -> str:
@@ -180,19 +175,19 @@ def _write(work: Run, path: str, data: bytes) -> None:
     if path != STDIN:
         work.outputs.write(path, data)
         return
-    click.get_binary_stream("stdout").write(data)
-    click.get_binary_stream("stdout").flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
-def _single(writing: Writing, talk: Talk, found: list[Source]) -> Writing:
+def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Writing:
     """-o: one input, only its reconstruction, of a kind that is known before any work."""
     if len(found) > 1:
         raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
-    if writing.what != tuple((*ENDINGS, "csv")):
+    if writing.what != (*ENDINGS, "csv"):
         raise UsageError("-o writes only the reconstruction; it does not go with --write")
     if writing.plot:
         raise UsageError("-o writes only the reconstruction; it does not go with --plot")
-    if writing.file == STDIN:
+    if file == STDIN:
         if talk.json:
             raise UsageError("-o - and --json would both write to stdout")
         if writing.kind is None:
@@ -201,8 +196,7 @@ def _single(writing: Writing, talk: Talk, found: list[Source]) -> Writing:
             raise InputError("is closed", "stdout")
         if sys.stdout.isatty():
             raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
-    assert writing.file is not None
-    kind_of(f"x.{writing.kind}" if writing.kind else writing.file)
+    kind_of(f"x.{writing.kind}" if writing.kind else file)
     return replace(writing, what=("image",), plot=False)
 
 

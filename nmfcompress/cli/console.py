@@ -32,7 +32,9 @@ class Console:
     def __enter__(self) -> Console:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close_bar()
 
     @property
@@ -61,7 +63,7 @@ class Console:
 
     @contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """Work on one input: what is wrong with it is said, counted, and costs no other input. Wrong usage ends the run."""
+        """Work on one input: what is wrong with it is said and costs no other input; wrong usage ends the run."""
         try:
             yield
         except UsageError:

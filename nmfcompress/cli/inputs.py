@@ -14,7 +14,6 @@ import numpy as np
 from ..errors import InputError, TooLarge, UsageError, about
 from ..images import archives, stacks
 from ..images.files import display, file_id
-from ..images.levels import Levels
 from ..images.limits import Limits, size
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
@@ -143,19 +142,22 @@ def pictures(source: Source, reading: Reading, selection: Selection, limits: Lim
     if stacks.is_archive(data):
         return _of_archive(source, data, reading, selection, limits)
     if selection != Selection(limit=selection.limit):
-        raise UsageError(f"{display(source.path)} is a picture; --split, --label, --index and --one-per-label are for archives")
+        raise UsageError(
+            f"{display(source.path)} is a picture; --split, --label, --index and --one-per-label are for archives"
+        )
     if reading.frame != 0:
         picture = read_image(data, name=source.path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
         suffix = f"-frame{picture.frame}" if reading.frame else ""
         return Batch(iter([Item(picture, picture.frame if reading.frame else None, None, suffix)]), 1, False)
     count = count_frames(data, name=source.path, limits=limits)
-    digits = len(str(count))
     frames = read_frames(data, name=source.path, gray=reading.gray, limits=limits)
-    items = (
-        Item(replace(p, notes=tuple(n for n in p.notes if not n.startswith("frame "))), p.frame, None, f"-frame{p.frame:0{digits}}")
-        for p in frames
-    )  # fmt: skip
-    return Batch(items, count, False)
+    return Batch((_frame(picture, len(str(count))) for picture in frames), count, False)
+
+
+def _frame(picture: Picture, digits: int) -> Item:
+    """One of all the frames, which need no note that there are others."""
+    notes = tuple(note for note in picture.notes if not note.startswith("frame "))
+    return Item(replace(picture, notes=notes), picture.frame, None, f"-frame{picture.frame:0{digits}}")
 
 
 def _of_archive(source: Source, data: str | bytes, reading: Reading, selection: Selection, limits: Limits) -> Batch:
@@ -231,7 +233,9 @@ def _walked(root: str, out: str) -> tuple[list[Source], int]:
     """The pictures below a folder, in order of their names, and how many other files there were."""
     found, others, avoided = [], 0, os.path.realpath(out)
     for here, folders, files in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) != avoided)
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) != avoided
+        )
         if os.path.realpath(here) == avoided:
             continue
         inside = os.path.relpath(here, root)

@@ -40,9 +40,7 @@ class Learned:
     outcome: Outcome
 
 
-def run(
-    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
-) -> int:
+def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk) -> int:
     """Learn one basis from all inputs; returns the exit code."""
     if writing.plot:
         plots.require()
@@ -53,7 +51,7 @@ def run(
     with console, console.attempt(name):
         console.notes("inputs", passed)
         stack = _read(found, name, reading, selection, limits, console)
-        plot = writing.plot or (writing.plot is None and len(found) == 1 and stack.labels is not None and plots.available())
+        plot = plots.available() if writing.plot is None else writing.plot
         named = _named(outputs, writing, fit.rank, plot)
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -102,12 +100,9 @@ def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, 
     console.bar(name, fit.max_sweeps * fit.restarts)
     began = time.perf_counter()
     found = fit_collection(stack.images, fit, mask, console.on_sweep)
-    m = found.measured
-    outcome = Outcome(
-        input=name, image=None, label=None, width=shape[2], height=shape[1], mode=mode_of(stack.images[0]), rank=fit.rank,
-        solver=fit.solver, divergence=fit.divergence, sweeps=len(found.fit.records), converged=found.fit.converged,
-        loss=found.fit.loss, relative_loss=found.fit.relative_loss, svd_floor=m.svd_floor, psnr_db=m.psnr_db,
-        ssim=m.ssim, seconds=round(time.perf_counter() - began, 4), outputs=(), notes=stack.notes, images=shape[0],
+    outcome = Outcome.of(
+        fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
+        mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=stack.notes, images=shape[0],
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 
@@ -142,7 +137,8 @@ def _sheet(learned: Learned) -> bytes:
     shown = min(len(basis), SHEET_PARTS)
     tiles = [montage.Tile(montage.own_range(basis[j]), f"{j:02}: {shares[j]:.1%}") for j in range(shown)]
     columns = montage.even_columns(shown, basis.shape[1] / basis.shape[2])
-    words = f"{display(os.path.basename(learned.name) or learned.name)} · {len(learned.stack.images):,} images · rank {learned.fit.rank} · {_figures(learned)}"
+    name = display(os.path.basename(learned.name) or learned.name)
+    words = f"{name} · {len(learned.stack.images):,} images · rank {learned.fit.rank} · {_figures(learned)}"
     return _png(montage.sheet(tiles, columns, words))
 
 
@@ -170,7 +166,12 @@ def _factors(learned: Learned) -> bytes:
     levels = asdict(stack.levels)
     said = {**asdict(learned.fit), "arrangement": "stack", "levels": levels, "input": display(learned.name)}
     del said["jobs"]
-    arrays = {"W": found.fit.W, "H": found.fit.H, "image_shape": np.array(stack.images.shape[1:]), "indices": stack.indices}
+    arrays = {
+        "W": found.fit.W,
+        "H": found.fit.H,
+        "image_shape": np.array(stack.images.shape[1:]),
+        "indices": stack.indices,
+    }
     if stack.labels is not None:
         arrays["labels"] = stack.labels
     file = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -15,7 +16,13 @@ from .. import __version__
 from ..errors import NmfcError
 
 COMMANDS = {"compress": "compress", "basis": "basis"}  # command: its module in this folder
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+BLAS_THREADS = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 PIPE_CLOSED, INTERRUPTED, TERMINATED = 141, 130, 143
 
 
@@ -55,10 +62,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit as design and README say: 0, 1, 2, 3, 130, 141 or 143."""
     for name in BLAS_THREADS:  # other thread counts give other bits, and threads are ours to run over blocks
         os.environ[name] = "1"
-    try:
+    with contextlib.suppress(ValueError):  # not in the main thread, as in some test runners
         signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:  # not in the main thread, as in some test runners
-        pass
     argv = sys.argv[1:] if args is None else args
     code = _run(argv)
     try:
@@ -120,10 +125,8 @@ def _complain(message: str, code: int) -> int:
 
 def _stdout_failed(error: OSError) -> int:
     """stdout cannot take more: without a word when its reader is gone, with one when it is full."""
-    try:
+    with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError:
-        pass
     return PIPE_CLOSED if error.errno == errno.EPIPE else _complain(f"stdout: {error.strerror or error}", 1)
 
 
@@ -135,5 +138,3 @@ def _trace() -> None:
 
 def _leave(code: int) -> NoReturn:
     sys.exit(code)
-
-

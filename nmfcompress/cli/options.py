@@ -72,7 +72,7 @@ def choice(*names: str) -> click.Choice[str]:
 fit = bundle(
     "fit",
     Fit,
-    click.option("-k", "--rank", type=int, required=True, help="Number of parts: 3 is a blur of a photo, 30 a likeness."),
+    click.option("-k", "--rank", type=int, required=True, help="Parts: 3 is a blur of a photo, 30 a likeness."),
     click.option(
         "-n", "--iterations", "max_sweeps", type=int, default=default(Fit, "max_sweeps"), show_default=True,
         help="Most sweeps (a sweep updates both factors once).",
@@ -82,7 +82,7 @@ fit = bundle(
         help="Stop when the loss fell by less than this fraction over 10 sweeps; 0 never stops early.",
     ),
     click.option("--solver", type=choice(*settings.SOLVERS), default="mu", show_default=True, help="Update rule."),
-    click.option("--inner", type=int, help="Repeats of the inner step; 1 is the plain rule.  [default: while they pay]"),
+    click.option("--inner", type=int, help="Inner repeats; 1 is the plain rule.  [default: while they pay]"),
     click.option(
         "--divergence", type=choice(*settings.DIVERGENCES), default="frobenius", show_default=True,
         help="What is minimized: ‖V − WH‖, Kullback-Leibler, or Itakura-Saito (zeros count as half a grey level).",
@@ -103,7 +103,7 @@ def _selection(index: str | None, label: tuple[str, ...], **rest: Any) -> Select
 selection = bundle(
     "selection",
     _selection,
-    click.option("--split", type=choice("train", "test", "all"), help="Part of an archive.  [default: train, if it has one]"),
+    click.option("--split", type=choice("train", "test", "all"), help="Part of an archive.  [default: train, if any]"),
     click.option("--one-per-label", is_flag=True, help="The first image of each label."),
     click.option("--label", multiple=True, metavar="L", help="Images with this label (may be repeated)."),
     click.option("--index", metavar="I,J,A-B", help="Images by index, from 0: 0,5,10-20."),
@@ -133,7 +133,7 @@ _READING = (
     click.option("--order", type=choice("C", "F"), default="C", show_default=True, help="F: images stored by columns."),
     click.option("--gray", "--grey", "gray", is_flag=True, help="Make one channel of colour first."),
     click.option("--mask", metavar="FILE", help="Image or array, 0 = missing pixel."),
-    click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 500MB, 2GB.  [default: half of what is free]"),
+    click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 500MB, 2GB.  [default: half of free]"),
 )  # fmt: skip
 reading_each = bundle(
     "reading",
@@ -152,11 +152,19 @@ reading_together = bundle(
 )
 
 _FOLDER = click.option(
-    "-O", "--output-dir", "folder", default=default(Writing, "folder"), show_default=True, metavar="DIR", help="Where outputs go."
+    "-O",
+    "--output-dir",
+    "folder",
+    default=default(Writing, "folder"),
+    show_default=True,
+    metavar="DIR",
+    help="Where outputs go.",
 )
 _FORCE = click.option("-f", "--force", "overwrite", is_flag=True, help="Overwrite existing outputs.")
 _SKIP = click.option("--skip-existing", is_flag=True, help="Pass over outputs that exist.")
-_PLOT = click.option("--plot/--no-plot", default=None, help="Draw loss.png.  [default: for archives, if Matplotlib is there]")
+_PLOT = click.option(
+    "--plot/--no-plot", default=None, help="Draw loss.png.  [default: for archives, if Matplotlib is there]"
+)
 
 
 def writing(*kinds: str, single: bool) -> Decorator:
@@ -167,7 +175,9 @@ def writing(*kinds: str, single: bool) -> Decorator:
 
     named = ",".join(kinds)
     one = (
-        click.option("-o", "--output", "file", metavar="FILE|-", help="Only the reconstruction, into this file or stdout."),
+        click.option(
+            "-o", "--output", "file", metavar="FILE|-", help="Only the reconstruction, into this file or stdout."
+        ),
         click.option("--to", "kind", metavar="KIND", help="Kind of -o where its ending does not tell, such as png."),
     )
     return bundle(
@@ -193,7 +203,9 @@ talk = bundle(
     click.option("-q", "--quiet", is_flag=True, help="No summary, notes or bar."),
     click.option("-v", "--verbose", is_flag=True, help="Also what was assumed about the input."),
     click.option("--json", is_flag=True, help="One JSON object a result on stdout."),
-    click.option("--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."),
+    click.option(
+        "--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."
+    ),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 

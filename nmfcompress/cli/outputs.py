@@ -104,6 +104,8 @@ def stems(sources: Sequence[Source]) -> dict[Source, str]:
             key = (source.folder, stem + ending)
             if key in taken:
                 a, b = display(taken[key].path), display(source.path)
-                raise UsageError(f"{a} and {b} would both write {display(stem + ending)}.png (do them apart, each with its own -O)")
+                raise UsageError(
+                    f"{a} and {b} would both write {display(stem + ending)}.png (do them apart, each with its own -O)"
+                )
             taken[key] = source
     return chosen

@@ -182,16 +182,18 @@ def factorize_best(
     on_sweep: Callable[[SweepRecord], None] | None = None,
 ) -> Factorization:
     """The best of `fit.restarts` factorizations from independent starts, the first of them from `fit.seed` itself."""
-    best = None
-    for restart in range(fit.restarts):
-        found = factorize(
+
+    def attempt(restart: int) -> Factorization:
+        return factorize(
             V, fit.rank, solver=fit.solver, divergence=fit.divergence, init=fit.init,
             rng=np.random.default_rng([fit.seed, restart] if restart else fit.seed),
             max_sweeps=fit.max_sweeps, tol=fit.tol, inner=fit.inner, mask=mask, jobs=fit.jobs, on_sweep=on_sweep,
         )  # fmt: skip
-        if best is None or found.loss < best.loss:
-            best = found
-    assert best is not None
+
+    best = attempt(0)
+    for restart in range(1, fit.restarts):
+        found = attempt(restart)
+        best = found if found.loss < best.loss else best
     return best
 
 
@@ -226,7 +228,7 @@ def transform(
         objective = _objective(blocks, fit, mask, mean, norm2, V)
         of_H = objective.prepare(H)
         size = mean / max(float(H.mean()) * len(H), np.finfo(H.dtype).tiny)
-        flat = np.full((1, len(H)), max(size, objective.floor_W), H.dtype)
+        flat = np.full((1, len(H)), max(size, objective.floor), H.dtype)
 
         def solve(rows: slice) -> np.ndarray:
             return objective.codes(rows, np.repeat(flat, rows.stop - rows.start, axis=0), H, of_H, True)[0]
@@ -271,9 +273,9 @@ def _start(
             made_W, made_H = start.nndsvda(blocks, k, mean, rng, each)
         else:
             made_W, made_H = start.random_start(blocks, k, mean, rng)
-    floor_W, floor_H = _floors(mean, k)
-    W = np.maximum(made_W if W is None else _factor(W, (m, k), "W", blocks.dtype), blocks.dtype.type(floor_W))
-    H = np.maximum(made_H if H is None else _factor(H, (k, n), "H", blocks.dtype), blocks.dtype.type(floor_H))
+    floor = blocks.dtype.type(_floor(mean, k))
+    W = np.maximum(made_W if W is None else _factor(W, (m, k), "W", blocks.dtype), floor)
+    H = np.maximum(made_H if H is None else _factor(H, (k, n), "H", blocks.dtype), floor)
     return W, H
 
 
@@ -286,19 +288,17 @@ def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -
     return X.astype(dtype)
 
 
-def _floors(mean: float, rank: int) -> tuple[float, float]:
-    size = FLOOR * float(np.sqrt(mean / rank)) if mean > 0 else FLOOR
-    return size, size
+def _floor(mean: float, rank: int) -> float:
+    """FLOOR in the units of V's factors."""
+    return FLOOR * float(np.sqrt(mean / rank)) if mean > 0 else FLOOR
 
 
-def _objective(
-    blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, norm2: float, V: object
-) -> Objective:
-    floors = _floors(mean, fit.rank)
+def _objective(blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, norm2: float, V: object) -> Objective:
+    floor = _floor(mean, fit.rank)
     if fit.divergence == "frobenius" and mask is None:
-        return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floors)
+        return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floor)
     zero = ZERO_LEVEL.get(getattr(V, "dtype", np.dtype(np.uint8)), 0.5 / 255)
-    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floors, zero)
+    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floor, zero)
 
 
 def _settled(records: list[SweepRecord], tol: float) -> bool:

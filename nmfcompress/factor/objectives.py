@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -60,12 +60,12 @@ def total(shares: Iterable[Sums]) -> Sums:
 class Objective(Protocol):
     """One divergence between V and W H, and its updates."""
 
-    floor_W: float
+    floor: float
 
-    def prepare(self, H: np.ndarray) -> object:
+    def prepare(self, H: np.ndarray) -> Any:
         """What every block needs of H, computed once a sweep."""
 
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: object, last: bool) -> tuple[np.ndarray, Sums]:
+    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
         """The rows of W updated for this H (solved to tolerance when `last`), and their share of the sums."""
 
     def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
@@ -85,9 +85,8 @@ class LeastSquares:
     residual is summed block by block instead.
     """
 
-    def __init__(self, V: Blocks, norm2: float, rule: Callable[..., np.ndarray], inner: int | None, floors: tuple[float, float]):
-        self.V, self.norm2, self.rule, self.inner = V, norm2, rule, inner
-        self.floor_W, self.floor_H = floors
+    def __init__(self, V: Blocks, norm2: float, rule: Callable[..., np.ndarray], inner: int | None, floor: float):
+        self.V, self.norm2, self.rule, self.inner, self.floor = V, norm2, rule, inner, floor
         self.direct = False
 
     def repeats(self, m: int, n: int, k: int) -> int:
@@ -101,20 +100,19 @@ class LeastSquares:
     def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
         return self._sums(self.V.read(rows), W, H)
 
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: object, last: bool) -> tuple[np.ndarray, Sums]:
-        assert isinstance(of_H, np.ndarray)
+    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
         V = self.V.read(rows)
         A = V @ H.T
         if last:
             W = solvers.exact(W, A, of_H)
         else:
-            W = self.rule(W, A, of_H, self.repeats(*self.V.shape, len(H)), self.floor_W)
+            W = self.rule(W, A, of_H, self.repeats(*self.V.shape, len(H)), self.floor)
         return W, self._sums(V, W, H)
 
     def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
         m, n = self.V.shape
         A, G = sums.numerator.T.astype(H.dtype), sums.denominator.astype(H.dtype)
-        X = self.rule(np.ascontiguousarray(H.T), A, G, self.repeats(n, m, len(H)), self.floor_H)
+        X = self.rule(np.ascontiguousarray(H.T), A, G, self.repeats(n, m, len(H)), self.floor)
         return np.ascontiguousarray(X.T)
 
     def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float]:
@@ -138,7 +136,7 @@ MOST_REPEATS = 60
 
 
 class BetaDivergence:
-    """The beta-divergence of V and W H, with or without a mask: 2 squared Euclidean, 1 Kullback-Leibler, 0 Itakura-Saito.
+    """The beta-divergence, masked or not: 2 is squared Euclidean, 1 Kullback-Leibler, 0 Itakura-Saito.
 
     X <- X * ((P Yt) / (Q Yt))^gamma with P = V (X Y)^(beta - 2), Q = (X Y)^(beta - 1), gamma = 1 / (2 - beta) below
     beta 1: the majorization-minimization updates of Fevotte and Idier, "Algorithms for nonnegative matrix
@@ -146,9 +144,8 @@ class BetaDivergence:
     rises. A masked entry counts in neither P, Q nor the loss. One inner step: P and Q change with the factor.
     """
 
-    def __init__(self, V: Blocks, norm2: float, beta: int, mask: np.ndarray | None, floors: tuple[float, float], zero: float):
-        self.V, self.norm2, self.beta, self.mask, self.zero = V, norm2, beta, mask, zero
-        self.floor_W, self.floor_H = floors
+    def __init__(self, V: Blocks, norm2: float, beta: int, mask: np.ndarray | None, floor: float, zero: float):
+        self.V, self.norm2, self.beta, self.mask, self.floor, self.zero = V, norm2, beta, mask, floor, zero
         self.gamma = 1 / (2 - beta) if beta < 1 else 1.0
 
     def prepare(self, H: np.ndarray) -> None:
@@ -157,12 +154,12 @@ class BetaDivergence:
     def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
         return self._sums(*self._read(rows), W, H)
 
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: object, last: bool) -> tuple[np.ndarray, Sums]:
+    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
         V, mask = self._read(rows)
         for _ in range(CODE_STEPS if last else 1):
             P, Q = self._ratios(V, mask, W @ H)
             denominator = H.sum(axis=1) if Q is None else Q @ H.T
-            new = self._step(W, P @ H.T, denominator, self.floor_W)
+            new = self._step(W, P @ H.T, denominator, self.floor)
             settled = np.linalg.norm(new - W) <= CODE_TOL * np.linalg.norm(new)
             W = new
             if settled:
@@ -171,7 +168,7 @@ class BetaDivergence:
 
     def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
         numerator, denominator = sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype)
-        return self._step(H, numerator, denominator, self.floor_H)
+        return self._step(H, numerator, denominator, self.floor)
 
     def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float]:
         loss = float(np.sqrt(sums.loss)) if self.beta == 2 else max(sums.loss, 0.0)

@@ -17,9 +17,7 @@ def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) ->
     return W * scale, H * scale
 
 
-def nndsvda(
-    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each
-) -> tuple[np.ndarray, np.ndarray]:
+def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative double SVD with zeros filled by the mean.
 
     Boutsidis and Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
@@ -45,7 +43,7 @@ def nndsvda(
 def truncated_svd(
     V: Blocks, rank: int, rng: np.random.Generator, each: Each
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The leading singular triplets, U (m, r), s (r,), Vt (r, n), r = min(rank, m, n), by randomized subspace iteration.
+    """The leading singular triplets U (m, r), s (r,), Vt (r, n), r = min(rank, m, n), by a randomized method.
 
     Halko, Martinsson and Tropp, "Finding structure with randomness", SIAM Review 53, 2011 (algorithm 4.4), with
     four power iterations and 10 extra columns; V is only read in blocks.

@@ -63,7 +63,7 @@ class Opened:
     def load(self) -> None:
         """Decode the frame that Pillow is at."""
         by_libtiff = any(tile[0] == "libtiff" for tile in self.image.tile)
-        with stderr_closed() if by_libtiff else nullcontext():
+        with _stderr_closed() if by_libtiff else nullcontext():
             self.image.load()
 
 
@@ -259,7 +259,7 @@ _stderr_lock = threading.Lock()
 
 
 @contextmanager
-def stderr_closed() -> Iterator[None]:
+def _stderr_closed() -> Iterator[None]:
     """libtiff writes its complaints to descriptor 2 by itself: point it at the null device meanwhile."""
     with _stderr_lock:
         saved = -1

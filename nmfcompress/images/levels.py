@@ -75,11 +75,11 @@ def to_levels(values: np.ndarray) -> tuple[np.ndarray, Levels]:
     levels = Levels(native.name, float(low), float(high))
     if low == high:
         return np.ones(values.shape, work) if high > 0 else np.zeros(values.shape, work), levels
-    scaled = np.empty(values.shape, work)
+    scaled: np.ndarray = np.empty(values.shape, work)
     slab = max(1, 2**20 // max(values[:1].size, 1))  # float64 only a slab at a time
-    for first in range(0, len(values), slab):
-        part = values[first : first + slab].astype(np.float64)
-        scaled[first : first + slab] = (part - levels.low) / (levels.high - levels.low)
+    for start in range(0, len(values), slab):
+        part = values[start : start + slab].astype(np.float64)
+        scaled[start : start + slab] = (part - levels.low) / (levels.high - levels.low)
     return scaled, levels
 
 

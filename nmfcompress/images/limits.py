@@ -47,9 +47,8 @@ class Limits:
     def admit(self, nbytes: int, what: str) -> None:
         """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`."""
         if nbytes > self.max_memory:
-            raise TooLarge(
-                f"{what} needs {size(nbytes)}, --max-memory is {size(self.max_memory)} (pass --max-memory {ask(nbytes)})"
-            )
+            allowed = f"--max-memory is {size(self.max_memory)}"
+            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)})")
 
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""

@@ -41,7 +41,8 @@ def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
         values = read_image(path, limits=limits).pixels
         values = values.any(axis=-1) if values.ndim == 3 else values
     if values.shape not in (shape, shape[-2:]):
-        raise InputError(f"is a mask of {shape_text(values.shape)}, the pictures are {shape_text(shape[-2:])}", display(path))
+        sizes = f"{shape_text(values.shape)}, the pictures are {shape_text(shape[-2:])}"
+        raise InputError(f"is a mask of {sizes}", display(path))
     known: np.ndarray = np.asarray(values > 0)
     if not known.any():
         raise InputError("is a mask without any known pixel (0 is missing)", display(path))

@@ -38,6 +38,7 @@ __all__ = [
 Source = str | bytes | os.PathLike[str]
 
 ORIENTATION = 0x0112
+WHITE_IS = 0x0106  # TIFF's photometric interpretation
 SHORT_LEVELS = {"L;2": 85, "L;4": 17}  # PNG's tRNS counts in the file's few grey levels, Pillow's pixels in 256
 TOLD_IN_TIFF = (
     0x010E,
@@ -211,6 +212,9 @@ def _channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) -
     if mode.startswith("I;16"):
         if image.info.get("transparency") is not None:
             notes.append(f"transparent grey level {image.info['transparency']} dropped (16 bits)")
+        if image.format == "TIFF" and image.tag_v2.get(WHITE_IS) == 0:  # type: ignore[attr-defined]
+            notes.append("white-is-zero grey turned round")  # which Pillow does for 8 bits only
+            return np.uint16(65535) - np.asarray(image), None
         return np.asarray(image), None
     if mode in ("I", "F"):
         return _wide(image), None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
@@ -19,7 +18,6 @@ from PIL import Image
 
 from ..errors import OutputError, UsageError
 from .files import FileId, display, writing
-from .guard import stderr_closed
 from .levels import Levels
 from .picture import Array, Picture, fitting_profile, luma
 
@@ -52,7 +50,8 @@ class Kind:
 
 
 JPEG = Kind("JPEG", "JPEG", ("L", "RGB"), ALL, {"quality": 95, "subsampling": "4:4:4"})
-TIFF = Kind("TIFF", "TIFF", ("L", "LA", "RGB", "RGBA", "I;16"), ALL, {"compression": "tiff_adobe_deflate"})
+# Not compressed: libtiff, which Pillow would ask, takes no EXIF.
+TIFF = Kind("TIFF", "TIFF", ("L", "LA", "RGB", "RGBA", "I;16"), ALL)
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "png": Kind("PNG", "PNG", ("L", "LA", "RGB", "RGBA", "I;16"), ALL),
@@ -144,8 +143,7 @@ def encode_picture(picture: Picture | Array, kind: str = "png") -> tuple[bytes, 
             saved[key] = value
     stream = io.BytesIO()
     try:
-        with stderr_closed() if into is TIFF else nullcontext():
-            image.save(stream, into.format, **saved)
+        image.save(stream, into.format, **saved)
     except Exception as error:
         reason = " ".join(display(str(error)).split()) or type(error).__name__
         raise OutputError(f"cannot be written as {into.word}, {image.width} x {image.height}: {reason}") from error

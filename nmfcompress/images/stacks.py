@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,12 @@ from .pictures import count_frames, read_frames, read_image
 from .sniff import HEAD, identify
 
 ARCHIVES = frozenset({"npz", "npy", "idx", "gzip", "mat"})
-ENDINGS = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .bmp .dib .avif .jp2 .j2k .jpf .jpx .ppm .pgm .pbm .pnm .pfm "
-    ".qoi .tga .pcx .ico .mpo .sgi .rgb .bw".split()
+_WORDS = (
+    "png apng jpg jpeg jpe jfif webp tif tiff gif bmp dib avif jp2 j2k jpf jpx ppm pgm pbm pnm pfm qoi tga pcx ico mpo "
+    "sgi rgb bw"
 )
+ENDINGS = frozenset(f".{word}" for word in _WORDS.split(" "))
+
 
 def is_archive(source: str | bytes) -> bool:
     """Whether the content is an array archive rather than a picture."""
@@ -96,8 +99,7 @@ def read_stack(
     else:
         single = os.fspath(source[0]) if len(source) == 1 else None
     if single is None:
-        assert not isinstance(source, bytes | str | os.PathLike)
-        return _of_files([os.fspath(path) for path in source], gray, resize, limits)
+        return _of_files([os.fspath(path) for path in source], gray, resize, limits)  # type: ignore[union-attr,arg-type]
     known = name or ("-" if isinstance(single, bytes) else display(single))
     if not is_archive(single):
         with about(known):
@@ -121,25 +123,22 @@ def _stacked(
     pictures: Iterator[Picture], count: int, names: list[str], resize: tuple[int, int] | None, limits: Limits
 ) -> Stack:
     """Pictures in one array, the first of which sets shape and type."""
-    images: np.ndarray | None = None
     notes: Counter[str] = Counter()
-    first: Picture | None = None
+    first = next(pictures)
+    like = _resized(first.pixels, resize)
+    limits.admit(count * like.nbytes, f"a collection of {count:,} images of {shape_text(like.shape)}")
+    images: np.ndarray = np.empty((count, *like.shape), like.dtype)
     done = 0
-    for place, picture in enumerate(pictures):
+    for place, picture in enumerate(chain([first], pictures)):
         with about(names[place % len(names)]):
-            pixels = _resized(picture.pixels, resize)
-            if images is None or first is None:
-                limits.admit(count * pixels.nbytes, f"a collection of {count:,} images of {shape_text(pixels.shape)}")
-                images, first = np.empty((count, *pixels.shape), pixels.dtype), picture
-            images[place] = _like(pixels, picture, images, first)
+            images[place] = _like(_resized(picture.pixels, resize), picture, images, first)
         notes.update(note for note in picture.notes if not note.startswith("frame "))
         if picture.alpha is not None:
             notes["alpha left out"] += 1
         done = place + 1
-    assert images is not None and first is not None
     said = tuple(f"{note} ({n:,} of {count:,} images)" if count > 1 else note for note, n in notes.items())
     return Stack(
-        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False, assumed=(), notes=said
+        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False, notes=said
     )
 
 
@@ -147,8 +146,8 @@ def _like(pixels: np.ndarray, picture: Picture, images: np.ndarray, first: Pictu
     """The pixels, brought to the collection's channels where that loses nothing; an InputError where they differ."""
     h, w = pixels.shape[:2]
     if (h, w) != images.shape[1:3]:
-        there = f"{images.shape[2]} x {images.shape[1]}"
-        raise InputError(f"is {w} x {h}, the first image {there} (pass --resize {there.replace(' ', '')} to bring all to one size)")
+        W, H = images.shape[2], images.shape[1]
+        raise InputError(f"is {w} x {h}, the first image {W} x {H} (pass --resize {W}x{H} to bring all to one size)")
     if pixels.ndim < images.ndim - 1:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     if pixels.ndim > images.ndim - 1:

@@ -121,7 +121,8 @@ def pairs(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], title: str = "") -
         y = head + row * (h + GAP)
         canvas.paste(Image.fromarray(a), (GAP, y))
         canvas.paste(Image.fromarray(b), (GAP + w + GAP, y))
-        draw.text((2 * GAP + 2 * (w + GAP) - GAP, y + h // 2 - (size + 4) * (words.count("\n") + 1) // 2), words, INK, _font(size))
+        top = y + h // 2 - (size + 4) * (words.count("\n") + 1) // 2
+        draw.text((GAP + 2 * (w + GAP), top), words, INK, _font(size))
     if title:
         lines = _wrap(title, size, canvas.width - 2 * GAP)
         taller = Image.new("RGB", (canvas.width, canvas.height + len(lines) * (size + 8)), PAPER)
@@ -142,8 +143,8 @@ def _fit(pixels: np.ndarray, tiles: int) -> np.ndarray:
     grow = max(1, -(-least // max(h, w)))
     if max(h, w) > most:
         scale = most / max(h, w)
-        picture = Image.fromarray(rgb).resize((max(1, round(w * scale)), max(1, round(h * scale))), Image.Resampling.BOX)
-        return np.asarray(picture)
+        smaller = max(1, round(w * scale)), max(1, round(h * scale))
+        return np.asarray(Image.fromarray(rgb).resize(smaller, Image.Resampling.BOX))
     return rgb.repeat(grow, axis=0).repeat(grow, axis=1) if grow > 1 else rgb
 
 

@@ -7,9 +7,12 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..errors import OutputError
-from ..factor.nmf import SweepRecord
+from ..factor.nmf import Factorization, SweepRecord
+from ..recipes import Measured
+from ..settings import Fit
 
 CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "seconds")
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would take the field for a formula
@@ -42,6 +45,15 @@ class Outcome:
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
     images: int | None = None
+
+    @classmethod
+    def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
+        """What the factorization itself tells, and `about` for the rest; `outputs` come when they are written."""
+        return cls(
+            rank=settings.rank, solver=settings.solver, divergence=settings.divergence, sweeps=len(fit.records),
+            converged=fit.converged, loss=fit.loss, relative_loss=fit.relative_loss, svd_floor=measured.svd_floor,
+            psnr_db=measured.psnr_db, ssim=measured.ssim, outputs=(), **about,
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """One line; `images` only for a collection."""
@@ -117,8 +129,8 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     if not any(row[1] for row in rows[1:]):
         rows = [(row[0], *row[2:]) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]).rstrip()
-             for row in rows]  # fmt: skip
+    sides = [str.ljust, *[str.rjust] * (len(widths) - 1)]
+    lines = ["  ".join(side(c, w) for side, c, w in zip(sides, row, widths, strict=True)).rstrip() for row in rows]
     if len(outcomes) > SUMMARY_ROWS:
         lines.append(f"... and {len(outcomes) - SUMMARY_ROWS:,} more")
     return lines
@@ -129,7 +141,8 @@ def _row(o: Outcome) -> tuple[str, ...]:
     image = text(o.image) + ("" if o.label is None else f" ({o.label})")
     return (
         shortened(o.input), image, f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
-        f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}", figure(o.svd_floor, ".5g"),
+        f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}",
+        figure(o.svd_floor, ".5g"),
         "exact" if o.loss == 0 else figure(o.psnr_db, ".2f"), figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
     )  # fmt: skip
 

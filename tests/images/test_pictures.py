@@ -12,6 +12,7 @@ import warnings
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageCms
 
@@ -130,8 +131,11 @@ CONVERTED = [
     (Image.fromarray(GREY > 99), "PNG", "1 bit a pixel turned into grey 0 and 255", GREY.shape),
     (Image.fromarray(RGB).convert("CMYK"), "TIFF", "CMYK turned into RGB", RGB.shape),
     (Image.fromarray(RGB).convert("CMYK"), "JPEG", "CMYK turned into RGB", RGB.shape),
-    (Image.fromarray(RGB).convert("YCbCr"), "TIFF", "YCbCr turned into RGB", RGB.shape),
-]
+    pytest.param(
+        Image.fromarray(RGB).convert("YCbCr"), "TIFF", "YCbCr turned into RGB", RGB.shape,
+        marks=pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="older Pillows misread their own"),
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("image", "kind", "note", "shape"), CONVERTED)
@@ -197,6 +201,12 @@ def test_sixteen_bits():
     assert read_image(b"P5 1 1 65535\n\x12\x34").pixels.tolist() == [[0x1234]]
 
 
+def test_sixteen_bits_where_white_is_zero():
+    picture = read_image(saved(Image.fromarray(DEEP), "TIFF", tiffinfo={262: 0}))
+    np.testing.assert_array_equal(picture.pixels, 65535 - DEEP)
+    assert picture.notes == ("white-is-zero grey turned round",)
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_wide_values(mode):
     values = np.array([[0, 70000], [5, 1]], np.int32 if mode == "I" else np.float32)
@@ -244,7 +254,7 @@ BOMBS = {
     "png 0": png(0, 0, 8, 0),
     "bmp 65535": bmp(65535, 65535),
     "bmp 0": bmp(0, 0),
-    "gif 65535": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + b"\x2c" + struct.pack("<HHHHBB", 0, 0, 65535, 65535, 0, 2) + b"\0;",
+    "gif 65535": b"GIF89a" + b"\xff" * 4 + b"\0" * 3 + b"," + b"\0" * 4 + b"\xff" * 4 + b"\0\2\0;",
     "ppm": b"P6 2147483647 2147483647 255\n",
     "pgm 0": b"P5 0 0 255\n",
     "qoi": b"qoif" + struct.pack(">IIBB", 2**31 - 1, 2**31 - 1, 3, 0),
@@ -402,7 +412,7 @@ def test_floats_are_rounded_and_clipped_at_the_border():
 def test_kinds(tmp_path):
     assert kind_of("a.b.PNG") == "png"
     for name in ("a", "a.xyz", "png"):
-        with pytest.raises(UsageError, match="written as .png, .jpg"):
+        with pytest.raises(UsageError, match=r"written as \.png, \.jpg"):
             kind_of(name)
     with pytest.raises(UsageError, match="no kind of picture"):
         encode_picture(GREY, "gif")

@@ -1,0 +1,59 @@
+# Everything sets itself up: the first call makes a virtual environment in .venv.
+PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell command -v $(v) 2>/dev/null),$(v))))
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL = help
+.PHONY: help demo test check lint types docs docs-check bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nmfcompress needs Python 3.11 or later; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## both main jobs on samples/; says where the pictures are
+	@for command in \
+		"compress samples/photo.png samples/grey.png --rank 3 -O demo-out/pictures" \
+		"compress samples/digits.npz --one-per-label --rank 3 --iterations 50 --inner 1 -O demo-out/digits" \
+		"basis samples/digits.npz -k 10 -O demo-out/digits-basis" \
+		"basis samples/swimmer.npz -k 17 --restarts 10 -O demo-out/swimmer-basis"; \
+	do echo "$$ nmfc $$command"; $(BIN)/nmfc $$command -f || exit; echo; done
+	@echo "Now look at"
+	@echo "  demo-out/pictures/photo.compare.png      original, reconstruction and error of a picture from 3 parts"
+	@echo "  demo-out/pictures/photo.basis.png        the 3 parts"
+	@echo "  demo-out/digits/digits.compare.png       ten digits from 3 parts each"
+	@echo "  demo-out/digits/loss.png                 their loss, sweep by sweep"
+	@echo "  demo-out/digits-basis/basis.png          10 parts that 1,800 digits share"
+	@echo "  demo-out/digits-basis/reconstructed.png  digits put together from them"
+	@echo "  demo-out/swimmer-basis/basis.png         stick figures taken apart into their 16 limbs"
+
+test: $(READY)  ## the tests (NMFC_DATA=folder adds those on real data)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types docs-check test  ## lint, types, docs and tests
+
+lint: $(READY)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy --strict on the package
+	$(BIN)/mypy
+
+docs: $(READY)  ## write help texts, outputs and pictures into README.md and docs/
+	$(BIN)/python docs/make.py
+
+docs-check: $(READY)
+	$(BIN)/python docs/make.py --check
+
+bench: $(READY)  ## time and quality, against references taken in the same run (NMFC_DATA=folder for MNIST and Kodak)
+	$(BIN)/python benchmarks/main.py $(ARGS)
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist demo-out nmfc-out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
