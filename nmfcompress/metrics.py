@@ -14,12 +14,16 @@ C1, C2 = 0.01**2, 0.03**2
 
 def peak(dtype: np.dtype) -> float:
     """The largest value that pixels of this type can have: 255, 65535, or 1.0 for floats."""
-    return {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(np.dtype(dtype), 1.0)
+    known = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0}.get(np.dtype(dtype).newbyteorder("="))
+    if known is None and np.dtype(dtype).kind != "f":
+        raise InputError(f"pictures have type {dtype} (expected uint8, uint16, or floats within 0..1)")
+    return known or 1.0
 
 
 def mse(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Mean squared error in squared pixel values, over the entries where `mask` (broadcastable) is True."""
-    squares = np.square(_same(a, b))
+    _check(a, b)
+    squares = np.square(np.subtract(a, b, dtype=np.float64))
     return float(squares.mean() if mask is None else squares.mean(where=np.broadcast_to(mask, squares.shape)))
 
 
@@ -36,7 +40,7 @@ def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float 
     Raises
     ------
     InputError
-        Their shapes or types differ.
+        Their shapes or types differ, or their type is none of these.
     """
     return psnr_of_mse(mse(a, b, mask), a.dtype)
 
@@ -62,7 +66,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float | None:
     InputError
         Their shapes or types differ.
     """
-    _same(a[:0], b[:0])
+    _check(a, b)
     if a.ndim == 2:
         a, b = a[:, :, None], b[:, :, None]
     return ssim_stack(np.moveaxis(a, 2, 0), np.moveaxis(b, 2, 0))
@@ -105,8 +109,6 @@ def _blur_last(x: np.ndarray) -> np.ndarray:
     return np.concatenate(tiles, axis=-1)
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _check(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise InputError(f"pictures differ: {a.shape} {a.dtype} and {b.shape} {b.dtype} (expected one shape and type)")
-    difference: np.ndarray = np.subtract(a, b, dtype=np.float64)
-    return difference

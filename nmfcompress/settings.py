@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from .errors import UsageError
 
@@ -17,6 +18,11 @@ def check(right: bool, name: str, value: object, expected: str) -> None:
     """Raise UsageError "name is value (expected ...)" unless `right`."""
     if not right:
         raise UsageError(f"{name} is {value} (expected {expected})")
+
+
+def count(value: object, least: int = 1) -> bool:
+    """Whether `value` is a whole number from `least`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,16 @@ class Fit:
     jobs: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.rank >= 1, "rank", self.rank, "a whole number from 1")
-        check(self.max_sweeps >= 1, "iterations", self.max_sweeps, "a whole number from 1")
-        check(0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
+        check(count(self.rank), "rank", self.rank, "a whole number from 1")
+        check(count(self.max_sweeps), "iterations (max_sweeps)", self.max_sweeps, "a whole number from 1")
+        check(isinstance(self.tol, Real) and 0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
         check(self.solver in SOLVERS, "solver", self.solver, "one of " + ", ".join(SOLVERS))
         check(self.divergence in DIVERGENCES, "divergence", self.divergence, "one of " + ", ".join(DIVERGENCES))
         check(self.init in INITS, "init", self.init, "one of " + ", ".join(INITS))
-        check(self.inner is None or self.inner >= 1, "inner", self.inner, "a whole number from 1")
-        check(self.seed >= 0, "seed", self.seed, "a whole number from 0")
-        check(self.restarts >= 1, "restarts", self.restarts, "a whole number from 1")
-        check(self.jobs is None or self.jobs >= 1, "jobs", self.jobs, "a whole number from 1")
+        check(self.inner is None or count(self.inner), "inner", self.inner, "a whole number from 1")
+        check(count(self.seed, 0), "seed", self.seed, "a whole number from 0")
+        check(count(self.restarts), "restarts", self.restarts, "a whole number from 1")
+        check(self.jobs is None or count(self.jobs), "jobs", self.jobs, "a whole number from 1")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from ..errors import InputError, UsageError, about
 from ..images import masks
 from ..images.files import display
 from ..images.limits import Limits, limits_of
-from ..images.saving import encode_picture, kind_of
+from ..images.saving import KINDS, encode_picture, kind_of
 from ..recipes import PictureFit, fit_picture
 from ..report import montage, plots
 from ..report.records import Curve, Outcome, figure
-from ..settings import Fit, Reading, Selection, Talk, Writing
+from ..settings import Fit, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .outputs import Outputs, stems
@@ -46,6 +46,8 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     found, passed = sources(inputs, reading, writing.folder)
     if writing.file is not None:
         writing = _single(writing.file, writing, talk, found)
+    elif writing.kind is not None:
+        raise UsageError("--to says the kind of -o, and there is none")
     if writing.plot:
         plots.require()
     console = Console(talk)
@@ -67,7 +69,8 @@ def _do(work: Run, source: Source) -> None:
     batch = pictures(source, work.reading, work.selection, work.limits)
     work.console.assumed(source.path, batch.assumed)
     work.console.notes(source.path, batch.notes)
-    if work.writing.plot or (work.writing.plot is None and batch.archive and plots.available()):
+    by_default = batch.archive and "csv" in work.writing.what and plots.available()
+    if by_default if work.writing.plot is None else work.writing.plot:
         work.plot = work.plot or next(iter(work.outputs.wanted([work.outputs.at_root("loss.png")])), None)
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
@@ -196,7 +199,10 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
             raise InputError("is closed", "stdout")
         if sys.stdout.isatty():
             raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
-    kind_of(f"x.{writing.kind}" if writing.kind else file)
+    if writing.kind is None:
+        kind_of(file)
+    else:
+        check(writing.kind in KINDS, "--to", writing.kind, "one of " + ", ".join(KINDS))
     return replace(writing, what=("image",), plot=False)
 
 

@@ -72,6 +72,8 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
     ------
     UsageError
         None at all, or stdin asked for twice.
+    InputError
+        Only folders without pictures.
     """
     named = list(inputs)
     if reading.files_from is not None:
@@ -96,6 +98,8 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
         for source in inside:
             key = file_id(source.path) if source.path != STDIN else None
             found.setdefault(key if key is not None else source.path, source)
+    if not found:
+        raise InputError("; ".join(notes))
     return list(found.values()), notes
 
 

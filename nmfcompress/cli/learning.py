@@ -51,7 +51,7 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     with console, console.attempt(name):
         console.notes("inputs", passed)
         stack = _read(found, name, reading, selection, limits, console)
-        plot = plots.available() if writing.plot is None else writing.plot
+        plot = "csv" in writing.what and plots.available() if writing.plot is None else writing.plot
         named = _named(outputs, writing, fit.rank, plot)
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -72,8 +72,6 @@ def _read(
     found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console
 ) -> Stack:
     """The collection that the selection leaves."""
-    if not found:
-        raise InputError("no pictures in it")
     data = [content(source, limits) for source in found]
     options = {"key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split,
                "gray": reading.gray, "resize": reading.resize, "limits": limits}  # fmt: skip

@@ -27,7 +27,7 @@ class Outputs:
     def __init__(self, writing: Writing, sources: Sequence[Source]):
         self.writing = writing
         self.inputs = {found for s in sources if s.path != STDIN and (found := file_id(s.path)) is not None}
-        self._written: set[str] = set()
+        self._claimed: set[str] = set()
 
     def beside(self, source: Source, stem: str, ending: str) -> str:
         """The path of an output of one source: below the folder as the source is below its own."""
@@ -43,12 +43,12 @@ class Outputs:
         Raises
         ------
         OutputError
-            One exists without -f, or is an input, or was written by this run already.
+            One exists without -f, or is an input, or another input of this run has it.
         """
         left = []
         for path in paths:
-            if path in self._written:
-                raise OutputError("was written by this run already, for another input", display(path))
+            if path in self._claimed:
+                raise OutputError("is an output of this run already, for another input", display(path))
             if file_id(path) in self.inputs:
                 raise OutputError("is an input, which is never overwritten", display(path))
             there = os.path.lexists(path) and (not os.path.exists(path) or os.path.isfile(path))
@@ -57,6 +57,7 @@ class Outputs:
             if there and not self.writing.overwrite:
                 raise OutputError("exists (pass -f to overwrite it, or --skip-existing)", display(path))
             left.append(path)
+        self._claimed.update(left)
         return left
 
     def write(self, path: str, data: bytes) -> None:
@@ -65,7 +66,6 @@ class Outputs:
         if folder:
             make_folder(folder)
         write_bytes(path, data, overwrite=self.writing.overwrite, inputs=self.inputs)
-        self._written.add(path)
 
     def log(self, curves: Sequence[Curve]) -> str | None:
         """Merge `curves` into the folder's loss.csv; its path, or None when there is nothing to log."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from ..errors import InputError, UsageError
 Result = TypeVar("Result")
 BLOCK_BYTES = 2**20  # a float block of about this size stays in a core's cache between its two products
 SCALES = {np.dtype(np.uint8): 1 / 255, np.dtype(np.uint16): 1 / 65535}
+LARGEST = 1e15  # the squares of such values still add up in float32
 
 
 class Blocks(Protocol):
@@ -54,13 +56,15 @@ class ArrayBlocks:
         if V.dtype.kind == "f":
             low, high = V.min(), V.max()
             if not (np.isfinite(low) and np.isfinite(high)):
-                raise InputError("V has NaN or infinite values (expected finite values >= 0; mask missing ones)")
+                raise InputError("V has NaN or infinite values (expected values >= 0; 0 and a mask where missing)")
             if low < 0:
                 raise InputError(f"V has negative values, the lowest is {low:g} (expected values >= 0)")
-        elif V.dtype.newbyteorder("=") not in SCALES:
+            if float(high) > LARGEST:
+                raise InputError(f"V has values up to {high:g} (expected at most {LARGEST:g}: scale it)")
+        elif scale_of(V.dtype) is None:
             raise InputError(f"V has type {V.dtype} (expected uint8, uint16 or floating)")
         self._V = V
-        self._scale = SCALES.get(V.dtype.newbyteorder("="))
+        self._scale = scale_of(V.dtype)
         self.shape = V.shape
         self.dtype = np.dtype(np.float64 if V.dtype.kind == "f" and V.dtype.itemsize >= 8 else np.float32)
         self.rows = row_blocks(V.shape, self.dtype)
@@ -68,6 +72,23 @@ class ArrayBlocks:
     def read(self, rows: slice) -> np.ndarray:
         block = np.asarray(self._V[rows], dtype=self.dtype, order="C")
         return block if self._scale is None else np.multiply(block, self.dtype.type(self._scale), out=block)
+
+
+class Filled:
+    """Blocks in which the missing entries of a mask read as `value`."""
+
+    def __init__(self, V: Blocks, mask: np.ndarray, value: float):
+        self._V, self._mask = V, mask
+        self.shape, self.dtype, self.rows = V.shape, V.dtype, V.rows
+        self._value = V.dtype.type(value)
+
+    def read(self, rows: slice) -> np.ndarray:
+        return np.where(self._mask[rows], self._V.read(rows), self._value)
+
+
+def scale_of(dtype: np.dtype) -> float | None:
+    """The factor that brings integers of this type, of any byte order, to 0..1; None for other types."""
+    return SCALES.get(dtype.newbyteorder("="))
 
 
 def row_blocks(shape: tuple[int, int], dtype: np.dtype) -> list[slice]:
@@ -106,12 +127,25 @@ class Each(Protocol):
 
 @contextmanager
 def workers(jobs: int, blocks: int) -> Iterator[Each]:
-    """A map over blocks: in this thread, or in `jobs` threads; results always in the order of the blocks."""
+    """A map over blocks: in this thread, or in `jobs` threads; results always in the order of the blocks.
+
+    At most 2 * `jobs` blocks are under way: results of wide blocks would otherwise pile up before they are added.
+    """
     if min(jobs, blocks) <= 1:
         yield map
         return
     with ThreadPoolExecutor(min(jobs, blocks)) as pool:
+
+        def each(work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]:
+            under_way: deque[Future[Result]] = deque()
+            for part in rows:
+                under_way.append(pool.submit(work, part))
+                if len(under_way) >= 2 * jobs:
+                    yield under_way.popleft().result()
+            while under_way:
+                yield under_way.popleft().result()
+
         try:
-            yield pool.map
+            yield each
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -12,12 +12,11 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import start
-from .blocks import Blocks, Each, as_blocks, check_mask, workers
+from .blocks import Blocks, Each, Filled, as_blocks, check_mask, scale_of, workers
 from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
 from .solvers import FLOOR, SOLVERS
 
 WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
-ZERO_LEVEL = {np.dtype(np.uint8): 0.5 / 255, np.dtype(np.uint16): 0.5 / 65535}  # what zeros count as under `is`
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def factorize(
         Repeats of the inner step (frobenius without a mask); 1 is the plain rule and nothing else, None repeats
         while it pays (Gillis and Glineur 2012) and solves W to tolerance for its H in the last sweep.
     mask : array of bool, broadcastable to (m, n)
-        True = known. Missing entries may hold anything finite and are ignored.
+        True = known. Missing entries may hold anything that V may, and are ignored.
     W, H : array, optional
         A start of your own, shapes (m, rank) and (rank, n), instead of the random one.
     jobs : int or None
@@ -133,7 +132,8 @@ def factorize(
     UsageError
         An argument is out of its range, or a mask or a start does not fit V.
     """
-    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, jobs=jobs)
+    seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
+    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, jobs=jobs)
     blocks = as_blocks(V)
     m, n = blocks.shape
     if rank > min(m, n):
@@ -142,8 +142,9 @@ def factorize(
     began = time.perf_counter()
     with workers(jobs or cores(), len(blocks.rows)) as each:
         mean, norm2 = _moments(blocks, mask, each)
-        generator = np.random.default_rng(0 if rng is None else rng)
-        codes, basis = _start(blocks, fit, mean, generator, each, W, H)
+        generator = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(seed)
+        known = blocks if mask is None else Filled(blocks, mask, mean)
+        codes, basis = _start(known, fit, mean, generator, each, W, H)
         objective = _objective(blocks, fit, mask, mean, norm2, V)
 
         def read(H: np.ndarray, last: bool) -> Sums:
@@ -156,15 +157,20 @@ def factorize(
 
             return total(each(update, blocks.rows))
 
-        first = basis
-        sums = total(each(lambda rows: objective.start(rows, codes[rows], first), blocks.rows))
+        def look(H: np.ndarray) -> Sums:
+            """The sums of the factors as they are."""
+            return total(each(lambda rows: objective.start(rows, codes[rows], H), blocks.rows))
+
+        sums = look(basis)
         records: list[SweepRecord] = []
         converged = False
         for sweep in range(1, max_sweeps + 1):
             last = inner != 1 and (converged or sweep == max_sweeps)
             basis = objective.basis(basis, sums)
             sums = read(basis, last)
-            records.append(SweepRecord(sweep, *objective.losses(basis, sums), time.perf_counter() - began))
+            while (losses := objective.losses(basis, sums)) is None:
+                sums = look(basis)
+            records.append(SweepRecord(sweep, *losses, time.perf_counter() - began))
             if on_sweep is not None:
                 on_sweep(records[-1])
             if converged and last:
@@ -220,14 +226,14 @@ def transform(
         For the data that H was learned from, the W that `factorize` returned, to the tolerance of both.
     """
     blocks = as_blocks(V)
-    H = _factor(H, (len(H), blocks.shape[1]), "H", blocks.dtype)
-    fit = Fit(len(H), divergence=divergence, jobs=jobs)
+    fit = Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs)
+    H = _factor(H, (fit.rank, blocks.shape[1]), "H", blocks.dtype)
     mask = check_mask(mask, blocks.shape)
     with workers(jobs or cores(), len(blocks.rows)) as each:
         mean, norm2 = _moments(blocks, mask, each)
         objective = _objective(blocks, fit, mask, mean, norm2, V)
         of_H = objective.prepare(H)
-        size = mean / max(float(H.mean()) * len(H), np.finfo(H.dtype).tiny)
+        size = mean / (float(H.mean()) * len(H)) if H.any() else 0.0
         flat = np.full((1, len(H)), max(size, objective.floor), H.dtype)
 
         def solve(rows: slice) -> np.ndarray:
@@ -297,8 +303,8 @@ def _objective(blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, n
     floor = _floor(mean, fit.rank)
     if fit.divergence == "frobenius" and mask is None:
         return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floor)
-    zero = ZERO_LEVEL.get(getattr(V, "dtype", np.dtype(np.uint8)), 0.5 / 255)
-    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floor, zero)
+    level = scale_of(getattr(V, "dtype", np.dtype(np.uint8))) or 1 / 255
+    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floor, level / 2)
 
 
 def _settled(records: list[SweepRecord], tol: float) -> bool:

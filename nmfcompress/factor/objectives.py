@@ -74,15 +74,15 @@ class Objective(Protocol):
     def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
         """H updated from the sums."""
 
-    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float]:
-        """loss and relative_loss of the factors that the sums were taken from."""
+    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float] | None:
+        """loss and relative_loss of the factors that the sums were taken from; None: take the sums again."""
 
 
 class LeastSquares:
     """||V - W H||_F without a mask: everything follows from the products V Ht, H Ht, Wt V and Wt W.
 
     The loss is sqrt(||V||^2 - 2 <Wt V, H> + <Wt W, H Ht>); where that cancels (a near-exact fit, CANCELS), the
-    residual is summed block by block instead.
+    residual is summed block by block instead, from the sweep on in which that first happens.
     """
 
     def __init__(self, V: Blocks, norm2: float, rule: Callable[..., np.ndarray], inner: int | None, floor: float):
@@ -115,12 +115,14 @@ class LeastSquares:
         X = self.rule(np.ascontiguousarray(H.T), A, G, self.repeats(n, m, len(H)), self.floor)
         return np.ascontiguousarray(X.T)
 
-    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float]:
+    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float] | None:
         squares = sums.squares
         if np.isnan(squares):
             H64 = H.astype(np.float64)
             squares = self.norm2 - 2 * np.vdot(sums.numerator, H64) + np.vdot(sums.denominator, H64 @ H64.T)
             self.direct = squares < CANCELS[self.V.dtype] * self.norm2
+            if self.direct:
+                return None
         loss = float(np.sqrt(max(squares, 0.0)))
         return loss, loss / np.sqrt(self.norm2) if self.norm2 else 0.0
 
@@ -175,16 +177,19 @@ class BetaDivergence:
         return loss, float(np.sqrt(sums.squares / self.norm2)) if self.norm2 else 0.0
 
     def _read(self, rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
-        V = self.V.read(rows)
+        V, mask = self.V.read(rows), None if self.mask is None else self.mask[rows]
+        if mask is not None:
+            V = V * mask
         if self.beta == 0:
             V = np.maximum(V, V.dtype.type(self.zero))
-        return V, None if self.mask is None else self.mask[rows]
+        return V, mask
 
     def _ratios(self, V: np.ndarray, mask: np.ndarray | None, WH: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.beta == 2:
             P, Q = V, WH
         else:
-            np.maximum(WH, np.finfo(WH.dtype).tiny, out=WH)
+            # Itakura-Saito squares 1 / WH, which overflows where both factors are at their floor
+            np.maximum(WH, np.finfo(WH.dtype).tiny ** (1.0 if self.beta else 0.4), out=WH)
             P, Q = V / WH, None
             if self.beta == 0:
                 Q = 1 / WH
@@ -212,7 +217,8 @@ class BetaDivergence:
         tiny = np.finfo(V.dtype).tiny
         ratio = V / np.maximum(WH, tiny)
         logs = np.log(np.maximum(ratio, tiny))
-        terms = V * logs - V + WH if self.beta == 1 else ratio - logs - 1
+        over = ratio - 1  # exact near 1: the order of these differences keeps the digits of near-exact fits
+        terms = WH * (ratio * logs - over) if self.beta == 1 else over - logs
         return float(terms.sum(dtype=np.float64, where=True if mask is None else mask))
 
 

@@ -66,6 +66,7 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
     diagonal = np.maximum(np.diag(G), np.finfo(np.float64).tiny)
     coordinates = [j for j in range(k) if G[j, j] > 0]
     x, a = np.array(X.T, dtype=np.float64, order="C"), np.array(A.T, dtype=np.float64, order="C")
+    x[:, ~(a > 0).any(axis=0)] = 0  # their minimizer, which they would only approach
     solution, open_rows = x.copy(), np.arange(x.shape[1])
     for _ in range(most):
         before = x.copy()

@@ -42,7 +42,9 @@ def is_archive(source: str | bytes) -> bool:
 
 def to_gray(pixels: np.ndarray) -> np.ndarray:
     """(..., 3) -> (...) by luma, in the same type; one channel stays as it is."""
-    return luma(pixels) if pixels.ndim >= 3 and pixels.shape[-1] == 3 else pixels
+    if pixels.ndim == 4:
+        return np.stack([to_gray(picture) for picture in pixels])
+    return luma(pixels) if pixels.ndim == 3 and pixels.shape[-1] == 3 else pixels
 
 
 def read_stack(
@@ -97,6 +99,8 @@ def read_stack(
                 raise InputError("is a folder without pictures", display(single))
             single = None
     else:
+        if not source:
+            raise UsageError("a collection of no pictures (expected at least one)")
         single = os.fspath(source[0]) if len(source) == 1 else None
     if single is None:
         return _of_files([os.fspath(path) for path in source], gray, resize, limits)  # type: ignore[union-attr,arg-type]

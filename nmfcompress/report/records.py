@@ -143,7 +143,7 @@ def _row(o: Outcome) -> tuple[str, ...]:
         shortened(o.input), image, f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
         f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}",
         figure(o.svd_floor, ".5g"),
-        "exact" if o.loss == 0 else figure(o.psnr_db, ".2f"), figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
+        "exact" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
     )  # fmt: skip
 
 

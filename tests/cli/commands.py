@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def log(folder: Path) -> list[dict[str, str]]:
 
 def written(folder: Path) -> list[str]:
     """All files below a folder, sorted."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and ".bin" not in p.parts)
 
 
 def timeless(folder: Path) -> dict[str, bytes | Sequence[tuple[str, ...]]]:
@@ -99,3 +100,16 @@ def timeless(folder: Path) -> dict[str, bytes | Sequence[tuple[str, ...]]]:
         else [tuple(v for k, v in row.items() if k != "seconds") for row in log(folder)]
         for name in written(folder)
     }
+
+
+def shell(folder: Path, script: str, **options: object) -> Done:
+    """Run a line of bash in `folder`, with nmfc on the path; $? of a pipe is that of its first command."""
+    shim = folder / ".bin" / "nmfc"
+    if not shim.exists():
+        shim.parent.mkdir()
+        shim.write_text(f'#!/bin/sh\nexec {" ".join(shlex.quote(word) for word in COMMAND)} "$@"\n')
+        shim.chmod(0o755)
+    options = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 120} | options
+    path = f"{shim.parent}{os.pathsep}{os.environ['PATH']}"
+    words = ["bash", "-c", script + "\nexit ${PIPESTATUS[0]}"]
+    return subprocess.run(words, cwd=folder, env=environment(PATH=path), **options)  # type: ignore[call-overload, no-any-return]

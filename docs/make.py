@@ -1,0 +1,99 @@
+"""Write what the tool says into README.md, and the pictures that it shows into docs/pictures.
+
+Two kinds of block are made anew, each between a marker and the end of the fenced block that follows it:
+
+    <!-- help: compress -->     nmfc compress --help
+    <!-- run -->                every line of the block that begins with "$ ", and what it prints
+
+With --check nothing is written: the exit status is 1 when a help text differs, or when a run prints other words
+(its numbers may differ, they hang on the machine).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
+    "photo.compare.png": "nmfc-out/photo.compare.png",
+    "photo.basis.png": "nmfc-out/photo.basis.png",
+    "digits.compare.png": "ten-digits/digits.compare.png",
+    "digits.loss.png": "ten-digits/loss.png",
+    "digits.basis.png": "shared-parts/basis.png",
+    "digits.reconstructed.png": "shared-parts/reconstructed.png",
+    "swimmer.basis.png": "limbs/basis.png",
+}
+WIDTH = 1000  # pixels, of the pictures in the README
+BLOCK = re.compile(r"(<!-- (help: (?P<command>[a-z ]+)|run) -->\n\n?```\w*\n)(?P<body>.*?)(```\n)", re.DOTALL)
+
+
+def run(line: str, folder: str) -> str:
+    """What a shell line prints, both streams, with the `nmfc` of this interpreter."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("NMFC_")}
+    env |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}", "COLUMNS": "100"}
+    done = subprocess.run(line, shell=True, cwd=folder, env=env, stdout=-1, stderr=subprocess.STDOUT, text=True)
+    return done.stdout
+
+
+def made(match: re.Match[str], folder: str) -> str:
+    """A block as it should be."""
+    if match["command"]:
+        words = "" if match["command"] == "nmfc" else match["command"]
+        body = run(f"nmfc {words} --help", folder)
+    else:
+        lines = [line for line in match["body"].splitlines() if line.startswith("$ ")]
+        body = "".join(f"{line}\n{run(line[2:], folder)}" for line in lines)
+    return match[1] + body + match[5]
+
+
+def remade(text: str, folder: str) -> str:
+    """The README as it should be; the outputs of its runs stay in `folder`, beside a copy of samples/."""
+    shutil.copytree(ROOT / "samples", Path(folder) / "samples")
+    return BLOCK.sub(lambda match: made(match, folder), text)
+
+
+def differences(old: str, new: str) -> list[str]:
+    """What is stale: help texts to the letter, runs by their words."""
+    stale = []
+    for before, after in zip(BLOCK.finditer(old), BLOCK.finditer(new), strict=True):
+        same = before["body"] == after["body"] if before["command"] else words(before["body"]) == words(after["body"])
+        if not same:
+            stale.append(f"README.md: {before[2]} is stale:\n{after['body']}")
+    return stale
+
+
+def words(text: str) -> list[str]:
+    """Words with every number as one sign."""
+    return re.sub(r"\d[\d.,e+-]*\+?", "0", text).split()
+
+
+def main() -> int:
+    """Write, or check."""
+    old = README.read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        new = remade(old, folder)
+        if "--check" in sys.argv[1:]:
+            stale = differences(old, new)
+            print("\n".join(stale) or "README.md is up to date")
+            print("" if not stale else "make docs brings it up to date")
+            return bool(stale)
+        README.write_text(new, encoding="utf-8")
+        (ROOT / "docs" / "pictures").mkdir(parents=True, exist_ok=True)
+        for name, made_at in PICTURES.items():
+            with Image.open(Path(folder) / made_at) as picture:
+                picture.thumbnail((WIDTH, 4 * WIDTH), reducing_gap=3)
+                picture.save(ROOT / "docs" / "pictures" / name, optimize=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
