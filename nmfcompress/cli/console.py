@@ -15,6 +15,7 @@ from ..factor.nmf import SweepRecord
 from ..images.files import display
 from ..report.records import Outcome, shortened, summary
 from ..settings import Talk
+from .streams import tell
 
 
 class Console:
@@ -46,7 +47,7 @@ class Console:
         """A line on stderr, above the bar."""
         if self._bar is not None:
             self._bar.clear()
-        click.echo(f"nmfc: {display(message)}", err=True)
+        tell(f"nmfc: {display(message)}")
         if self._bar is not None:
             self._bar.refresh()
 
@@ -111,13 +112,13 @@ class Console:
         self._close_bar()
         if self.outcomes:
             for line in summary(self.outcomes):
-                click.echo(display(line), err=True)
+                tell(display(line))
             if any(not outcome.converged for outcome in self.outcomes):
-                click.echo("+ stopped by --iterations, the loss was still falling", err=True)
+                tell("+ stopped by --iterations, the loss was still falling")
         if self.passed_over and not self.talk.quiet:
             self.say(f"{self.passed_over:,} passed over, their outputs exist")
         if where and self.outcomes and not self.talk.quiet:
-            click.echo(f"written to {display(where)}", err=True)
+            tell(f"written to {display(where)}")
         if self.failures and not self.talk.quiet and len(self.failures) + len(self.outcomes) > 1:
             names = ", ".join(display(shortened(name)) for name in self.failures[:5])
             more = f" and {len(self.failures) - 5:,} more" if len(self.failures) > 5 else ""

@@ -14,6 +14,7 @@ import click
 
 from .. import __version__
 from ..errors import NmfcError
+from .streams import discard, tell
 
 COMMANDS = {"compress": "compress", "basis": "basis"}  # command: its module in this folder
 BLAS_THREADS = (
@@ -75,12 +76,12 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 
 def _run(argv: list[str]) -> int:
-    debug = "--debug" in argv
+    debug, stdout = "--debug" in argv, sys.stdout
     try:
         result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC")
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        tell(error.ctx.get_help() if error.ctx else "")
         return 2
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -94,9 +95,9 @@ def _run(argv: list[str]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except Terminated:
         return _complain("terminated", TERMINATED)
-    except SystemExit as stop:  # Click turns a closed pipe into exit 1
-        if isinstance(stop.__context__, OSError) and stop.__context__.errno == errno.EPIPE:
-            return _stdout_failed(stop.__context__)
+    except SystemExit as stop:
+        if sys.stdout is not stdout:  # Click wraps it when its reader has gone, and answers 1
+            return _stdout_failed(BrokenPipeError(errno.EPIPE, ""))
         return stop.code if isinstance(stop.code, int) else 1
     except MemoryError:
         if debug:
@@ -119,21 +120,20 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 def _complain(message: str, code: int) -> int:
     from ..images.files import display
 
-    click.echo(f"nmfc: {display(message)}", err=True)
+    tell(f"nmfc: {display(message)}")
     return code
 
 
 def _stdout_failed(error: OSError) -> int:
     """stdout cannot take more: without a word when its reader is gone, with one when it is full."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    discard(1)
     return PIPE_CLOSED if error.errno == errno.EPIPE else _complain(f"stdout: {error.strerror or error}", 1)
 
 
 def _trace() -> None:
     import traceback
 
-    click.echo(traceback.format_exc(), err=True, nl=False)
+    tell(traceback.format_exc(), end="")
 
 
 def _leave(code: int) -> NoReturn:

@@ -52,6 +52,7 @@ class Outputs:
             if file_id(path) in self.inputs:
                 raise OutputError("is an input, which is never overwritten", display(path))
             there = os.path.lexists(path) and (not os.path.exists(path) or os.path.isfile(path))
+            there = there and file_id(path) != file_id(1)  # /dev/stdout exists because the shell has opened it
             if there and self.writing.skip_existing:
                 continue
             if there and not self.writing.overwrite:

@@ -40,7 +40,7 @@ def display(pixels: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
 def stretch(values: np.ndarray) -> np.ndarray:
     """Floats >= 0 scaled by their own maximum to 8 bit; all zero stays black."""
     top = values.max()
-    return np.rint(values * (255 / top)).astype(np.uint8) if top > 0 else np.zeros(values.shape, np.uint8)
+    return np.rint(values / top * 255).astype(np.uint8) if top > 0 else np.zeros(values.shape, np.uint8)
 
 
 def own_range(values: np.ndarray) -> np.ndarray:
@@ -59,8 +59,8 @@ def error_picture(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.
 def even_columns(count: int, aspect: float) -> int:
     """Columns for `count` tiles of this height / width that fill the last row best, about 1.6 times as wide as high."""
     ideal = max(1.0, float(np.sqrt(count * 1.6 * aspect)))
-    choices = range(max(1, int(ideal * 0.7)), min(count, int(ideal * 1.5) + 1) + 1)
-    return min(choices, key=lambda columns: (-count % columns, abs(columns - ideal)), default=1)
+    choices = range(min(count, max(1, int(ideal * 0.7))), min(count, int(ideal * 1.5) + 1) + 1)
+    return min(choices, key=lambda columns: (-count % columns, abs(columns - ideal)))
 
 
 def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
@@ -99,7 +99,7 @@ def comparison(
         [
             Tile(display(original, alpha), "original"),
             Tile(display(reconstruction, alpha), f"reconstruction, rank {rank}"),
-            Tile(error, f"error x {factor:.1f}" if factor < 255 else "error: none"),
+            Tile(error, f"error x {factor:.1f}" if error.any() else "error: none"),
         ],
         3,
         caption,
