@@ -67,6 +67,12 @@ class CollectionFit:
         return to_pixels(restore_stack(self.fit.W[images] @ self.fit.H, self.basis.shape[1:]), dtype)
 
 
+def caveats(pixels: np.ndarray, settings: Fit) -> tuple[str, ...]:
+    """What must be said about factorizing these pixels so."""
+    zeros = int(np.count_nonzero(pixels == 0)) if settings.divergence == "is" else 0
+    return (f"{zeros:,} zeros count as half a grey level, for Itakura-Saito has no zeros",) if zeros else ()
+
+
 def fit_picture(
     pixels: np.ndarray, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
 ) -> PictureFit:

@@ -13,10 +13,10 @@ from ..images import masks
 from ..images.files import display
 from ..images.limits import Limits, limits_of
 from ..images.saving import KINDS, encode_picture, kind_of
-from ..recipes import PictureFit, fit_picture
+from ..recipes import PictureFit, caveats, fit_picture
 from ..report import montage, plots
 from ..report.records import Curve, Outcome, figure
-from ..settings import Fit, Reading, Selection, Talk, Writing, check
+from ..settings import ARCHIVE_FILES, Fit, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .outputs import Outputs, stems
@@ -69,19 +69,17 @@ def _do(work: Run, source: Source) -> None:
     batch = pictures(source, work.reading, work.selection, work.limits)
     work.console.assumed(source.path, batch.assumed)
     work.console.notes(source.path, batch.notes)
+    _refuse_floods(work, source, batch.count)
     by_default = batch.archive and "csv" in work.writing.what and plots.available()
     if by_default if work.writing.plot is None else work.writing.plot:
         work.plot = work.plot or next(iter(work.outputs.wanted([work.outputs.at_root("loss.png")])), None)
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
-    gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
-    overview = (
-        work.outputs.beside(source, work.stems[source], ".compare.png")
-        if batch.archive and "compare" in work.writing.what
-        else None
-    )
-    if overview is not None:
+    overview = None
+    if batch.archive and "compare" in work.writing.what:
+        overview = work.outputs.beside(source, work.stems[source], ".compare.png")
         overview = next(iter(work.outputs.wanted([overview])), None)
+    gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
     for item in batch.items:
         with about(display(source.path)):
             done = _one(work, source, item, batch)
@@ -94,10 +92,21 @@ def _do(work: Run, source: Source) -> None:
         work.outputs.write(overview, _png(montage.pairs(gallery, title)))
 
 
+def _refuse_floods(work: Run, source: Source, count: int) -> None:
+    """Thousands of files are written on request only."""
+    if count > ARCHIVE_FILES and not work.reading.everything and work.writing.file is None:
+        files = count * sum(what in ENDINGS for what in work.writing.what)
+        raise UsageError(
+            f"{display(source.path)}: {count:,} pictures would make {files:,} files "
+            f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)"
+        )
+
+
 def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFit, Outcome] | None:
     """One picture; None when its outputs are all there and may be passed over."""
     picture, writing, console = item.picture, work.writing, work.console
-    console.notes(source.path, picture.notes)
+    said = (*picture.notes, *caveats(picture.pixels, work.fit))
+    console.notes(source.path, said)
     stem = work.stems[source]
     named = {w: work.outputs.beside(source, stem, item.suffix + ENDINGS[w]) for w in writing.what if w in ENDINGS}
     if writing.file is not None:
@@ -127,7 +136,7 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
             notes += lost
             paths.append(path)
     console.notes(source.path, notes)
-    outcome = replace(outcome, outputs=tuple(paths), notes=(*batch.notes, *picture.notes, *notes))
+    outcome = replace(outcome, outputs=tuple(paths), notes=(*batch.notes, *said, *notes))
     work.curves.append(Curve(display(source.path), item.image, item.label, found.fit.records))
     console.done(outcome)
     return found, outcome

@@ -25,6 +25,7 @@ class Console:
         self.talk = talk
         self.failures: list[str] = []
         self.outcomes: list[Outcome] = []
+        self.finished = 0
         self.passed_over = 0
         self._bar: Any = None
         if talk.json and sys.stdout is None:
@@ -101,9 +102,9 @@ class Console:
     def done(self, outcome: Outcome) -> None:
         """A result: its JSON line now, its row in the summary at the end."""
         self._close_bar()
+        self.finished += 1
         if self.talk.json:
             click.echo(outcome.to_json())
-            self.outcomes = []
         elif not self.talk.quiet:
             self.outcomes.append(outcome)
 
@@ -119,7 +120,7 @@ class Console:
             self.say(f"{self.passed_over:,} passed over, their outputs exist")
         if where and self.outcomes and not self.talk.quiet:
             tell(f"written to {display(where)}")
-        if self.failures and not self.talk.quiet and len(self.failures) + len(self.outcomes) > 1:
+        if self.failures and not self.talk.quiet and len(self.failures) + self.finished > 1:
             names = ", ".join(display(shortened(name)) for name in self.failures[:5])
             more = f" and {len(self.failures) - 5:,} more" if len(self.failures) > 5 else ""
             self.say(f"{len(self.failures):,} failed: {names}{more}")

@@ -18,7 +18,7 @@ from ..images.limits import Limits, size
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
 from ..images.selection import select
-from ..settings import ARCHIVE_FILES, Reading, Selection
+from ..settings import Reading, Selection
 
 STDIN = "-"
 
@@ -174,11 +174,6 @@ def _of_archive(source: Source, data: str | bytes, reading: Reading, selection: 
         return Batch(iter([item]), 1, False, stack.assumed, stack.notes)
     with about(display(source.path)):
         kept = select(selection, stack.labels, len(stack.images))
-    if len(kept) > ARCHIVE_FILES and not reading.everything:
-        raise UsageError(
-            f"{display(source.path)}: that would be {len(kept):,} pictures, each with files of its own "
-            f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)"
-        )
     digits = len(str(int(stack.indices.max())))
 
     def items() -> Iterator[Item]:

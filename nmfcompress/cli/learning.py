@@ -18,7 +18,7 @@ from ..images.files import display
 from ..images.limits import Limits, limits_of
 from ..images.saving import encode_picture
 from ..images.selection import select
-from ..recipes import CollectionFit, fit_collection
+from ..recipes import CollectionFit, caveats, fit_collection
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
 from ..settings import Fit, Reading, Selection, Talk, Writing
@@ -96,11 +96,14 @@ def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, 
     limits.admit_fit(shape[0], int(np.prod(shape[1:])), fit.rank)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
+    said = caveats(stack.images, fit)
+    console.notes(name, said)
     began = time.perf_counter()
     found = fit_collection(stack.images, fit, mask, console.on_sweep)
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
-        mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=stack.notes, images=shape[0],
+        mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),
+        images=shape[0],
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 

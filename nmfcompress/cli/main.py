@@ -65,6 +65,11 @@ def main(args: list[str] | None = None) -> NoReturn:
         os.environ[name] = "1"
     with contextlib.suppress(ValueError):  # not in the main thread, as in some test runners
         signal.signal(signal.SIGTERM, _terminate)
+    for closed in (0, 1, 2):  # a file opened later must not become one of them: libraries write to 2 by themselves
+        try:
+            os.fstat(closed)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     argv = sys.argv[1:] if args is None else args
     code = _run(argv)
     try:

@@ -159,7 +159,7 @@ class BetaDivergence:
     def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
         V, mask = self._read(rows)
         for _ in range(CODE_STEPS if last else 1):
-            P, Q = self._ratios(V, mask, W @ H)
+            P, Q = self._ratios(V, mask, self._product(W, H))
             denominator = H.sum(axis=1) if Q is None else Q @ H.T
             new = self._step(W, P @ H.T, denominator, self.floor)
             settled = np.linalg.norm(new - W) <= CODE_TOL * np.linalg.norm(new)
@@ -184,12 +184,17 @@ class BetaDivergence:
             V = np.maximum(V, V.dtype.type(self.zero))
         return V, mask
 
+    def _product(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+        """W H, above zero where it divides: V / WH and, for Itakura-Saito, 1 / WH^2 must not overflow."""
+        WH: np.ndarray = W @ H
+        if self.beta != 2:
+            np.maximum(WH, np.finfo(WH.dtype).tiny ** (0.75 if self.beta else 0.4), out=WH)
+        return WH
+
     def _ratios(self, V: np.ndarray, mask: np.ndarray | None, WH: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.beta == 2:
             P, Q = V, WH
         else:
-            # Itakura-Saito squares 1 / WH, which overflows where both factors are at their floor
-            np.maximum(WH, np.finfo(WH.dtype).tiny ** (1.0 if self.beta else 0.4), out=WH)
             P, Q = V / WH, None
             if self.beta == 0:
                 Q = 1 / WH
@@ -206,7 +211,7 @@ class BetaDivergence:
         return new
 
     def _sums(self, V: np.ndarray, mask: np.ndarray | None, W: np.ndarray, H: np.ndarray) -> Sums:
-        WH = W @ H
+        WH = self._product(W, H)
         residual = V - WH if mask is None else (V - WH) * mask
         squares = float(np.vdot(residual, residual))
         loss = squares if self.beta == 2 else self._divergence(V, mask, WH)
@@ -214,9 +219,8 @@ class BetaDivergence:
         return Sums(W.T @ P, W.sum(axis=0)[:, None] if Q is None else W.T @ Q, loss, squares)
 
     def _divergence(self, V: np.ndarray, mask: np.ndarray | None, WH: np.ndarray) -> float:
-        tiny = np.finfo(V.dtype).tiny
-        ratio = V / np.maximum(WH, tiny)
-        logs = np.log(np.maximum(ratio, tiny))
+        ratio = V / WH
+        logs = np.log(np.maximum(ratio, np.finfo(V.dtype).tiny))
         over = ratio - 1  # exact near 1: the order of these differences keeps the digits of near-exact fits
         terms = WH * (ratio * logs - over) if self.beta == 1 else over - logs
         return float(terms.sum(dtype=np.float64, where=True if mask is None else mask))

@@ -49,6 +49,7 @@ TOLD_IN_TIFF = (
     0x013B,
     0x8298,
 )  # what a TIFF says of the picture, not of itself
+UNKEPT = {"xmp": "XMP", "photoshop": "Photoshop data", "comment": "comment", "text": "text"}
 WORDS = {"1": "1 bit a pixel turned into grey 0 and 255", "RGBX": "unused fourth channel dropped"}
 
 
@@ -134,6 +135,9 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
         alpha = None if alpha is None else np.ascontiguousarray(TURNS[turn](alpha))
     if turn in TURNS:
         notes.append(f"orientation {turn} applied")
+    left_out = [word for key, word in UNKEPT.items() if image.info.get(key) or (key == "text" and _texts(image))]
+    if left_out:
+        notes.append(f"{' and '.join(left_out)} dropped")
     dpi = _dpi(image.info.get("dpi"))
     return Picture(
         pixels=pixels,
@@ -147,6 +151,11 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
         frames=file.frames,
         notes=tuple(notes),
     )
+
+
+def _texts(image: Image.Image) -> bool:
+    """Whether a PNG has text chunks; XMP, which Pillow counts among them, has a word of its own."""
+    return any(key != "XML:com.adobe.xmp" for key in getattr(image, "text", {}))
 
 
 def _admit(file: Opened) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import warnings
 from collections.abc import Sequence
 
 from ..errors import ExtraMissing
+from ..images.files import display
 from .records import Curve, shortened
 
 # Okabe and Ito's colours, which the colour-blind tell apart, without the yellow that white paper swallows
@@ -53,13 +55,15 @@ def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
     if 1 < len(curves) <= NAMED:
         axes.legend(title="label" if all(c.label is not None for c in curves) else None, frameon=False, ncols=2)
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    with warnings.catch_warnings(action="ignore"):  # labels may have letters that the font has not
+        figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
 
 
 def _name(curve: Curve) -> str:
-    """A legend entry in which a $ or a leading underscore means nothing."""
+    """A legend entry in which a $, a leading underscore or a control character means nothing."""
     words = str(curve.label) if curve.label is not None else shortened(curve.input, 24)
     if curve.label is None and curve.image is not None:
         words += f" {curve.image}"
+    words = display(words)
     return " " + words.replace("$", r"\$") if words.startswith("_") else words.replace("$", r"\$")
