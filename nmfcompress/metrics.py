@@ -110,5 +110,6 @@ def _blur_last(x: np.ndarray) -> np.ndarray:
 
 
 def _check(a: np.ndarray, b: np.ndarray) -> None:
+    peak(a.dtype)  # refuses what are no pixels
     if a.shape != b.shape or a.dtype != b.dtype:
         raise InputError(f"pictures differ: {a.shape} {a.dtype} and {b.shape} {b.dtype} (expected one shape and type)")

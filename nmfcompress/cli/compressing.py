@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field, replace
@@ -54,7 +55,7 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     limits, outputs = limits_of(reading.max_memory), Outputs(writing, found)
     work = Run(fit, reading, selection, writing, limits, outputs, stems(found), console)
     with console:
-        console.notes("inputs", passed)
+        console.remarks(passed)
         try:
             for source in found:
                 with console.attempt(source.path):
@@ -70,9 +71,7 @@ def _do(work: Run, source: Source) -> None:
     work.console.assumed(source.path, batch.assumed)
     work.console.notes(source.path, batch.notes)
     _refuse_floods(work, source, batch.count)
-    by_default = batch.archive and "csv" in work.writing.what and plots.available()
-    if by_default if work.writing.plot is None else work.writing.plot:
-        work.plot = work.plot or next(iter(work.outputs.wanted([work.outputs.at_root("loss.png")])), None)
+    work.plot = work.plot or _curves_path(work, batch)
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
     overview = None
@@ -90,6 +89,16 @@ def _do(work: Run, source: Source) -> None:
             f" · the first {len(gallery)} of {batch.count:,} images" if batch.count > len(gallery) else ""
         )
         work.outputs.write(overview, _png(montage.pairs(gallery, title)))
+
+
+def _curves_path(work: Run, batch: Batch) -> str | None:
+    """Where the loss curves go, if they are wanted; unasked, they are no reason to fail."""
+    path, asked = work.outputs.at_root("loss.png"), work.writing.plot
+    if asked is None and os.path.lexists(path) and not work.writing.overwrite:
+        work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"] if batch.archive else [])
+        return None
+    by_default = batch.archive and "csv" in work.writing.what and plots.available()
+    return next(iter(work.outputs.wanted([path])), None) if (by_default if asked is None else asked) else None
 
 
 def _refuse_floods(work: Run, source: Source, count: int) -> None:
@@ -118,7 +127,8 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
         console.passed_over += 1
         return None
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
-    work.limits.admit_fit(picture.pixels.shape[0], picture.pixels.size // picture.pixels.shape[0], work.fit.rank)
+    m, n = picture.pixels.shape[0], picture.pixels.size // picture.pixels.shape[0]
+    work.limits.admit_fit(m, n, min(work.fit.rank, m, n))  # a rank above both is refused by the core
     console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)

@@ -58,6 +58,12 @@ class Console:
             for note in notes:
                 self.say(f"{display(name)}: {note}")
 
+    def remarks(self, lines: Iterable[str]) -> None:
+        """Notes that name what they are about by themselves."""
+        if not self.talk.quiet:
+            for line in lines:
+                self.say(line)
+
     def assumed(self, name: str, lines: Iterable[str]) -> None:
         """What was assumed: at -v only."""
         if self.talk.verbose:

@@ -92,7 +92,9 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
             if not inside:
                 notes.append(f"{path}: no pictures in it")
             if others:
-                notes.append(f"{path}: {others:,} files that are no pictures passed over")
+                notes.append(
+                    f"{path}: passed over {others:,} that {'is no picture' if others == 1 else 'are no pictures'}"
+                )
         else:
             inside = [Source(path)]
         for source in inside:

@@ -49,10 +49,10 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     outputs = Outputs(writing, found)
     name = _name(inputs, found)
     with console, console.attempt(name):
-        console.notes("inputs", passed)
+        console.remarks(passed)
         stack = _read(found, name, reading, selection, limits, console)
         plot = "csv" in writing.what and plots.available() if writing.plot is None else writing.plot
-        named = _named(outputs, writing, fit.rank, plot)
+        named = _named(outputs, writing, _possible(fit.rank, stack), plot)
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
             console.passed_over += 1
@@ -81,6 +81,8 @@ def _read(
         if not all(isinstance(one, str) for one in data):
             raise InputError("stdin or a pipe is one whole collection; it does not go with other inputs")
         stack = stacks.read_stack([str(one) for one in data], **options)  # type: ignore[arg-type]
+    if len(stack.images) == 1:
+        raise InputError("is one image, and a basis is what several share (nmfc compress takes single pictures)")
     console.assumed(name, stack.assumed)
     console.notes(name, stack.notes)
     with about(display(name)):
@@ -91,9 +93,14 @@ def _read(
     return replace(stack, images=stack.images[kept], labels=labels, indices=stack.indices[kept])
 
 
+def _possible(rank: int, stack: Stack) -> int:
+    """The rank, or the largest there is: one above it is refused by the core, and must not cost memory before."""
+    return min(rank, len(stack.images), int(stack.images[0].size))
+
+
 def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
     shape = stack.images.shape
-    limits.admit_fit(shape[0], int(np.prod(shape[1:])), fit.rank)
+    limits.admit_fit(shape[0], int(np.prod(shape[1:])), _possible(fit.rank, stack))
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)

@@ -19,13 +19,13 @@ class Sectioned(click.Command):
     """A command whose help lists its options bundle by bundle."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in TITLES}
         for parameter in self.get_params(ctx):
-            line = parameter.get_help_record(ctx)
+            line = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if line is not None:
-                sections.setdefault(TITLES.get(self.bundles.get(parameter.name or "", ""), "Other"), []).append(line)
-        for title, lines in sections.items():
-            with formatter.section(title):
+                sections[self.bundles.get(parameter.name or "", "talk")].append(line)
+        for name, lines in sections.items():
+            with formatter.section(TITLES[name]):
                 formatter.write_dl(lines)
 
     bundles: ClassVar[dict[str, str]] = {}  # option: its bundle, the same in every command

@@ -35,15 +35,18 @@ def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
     """
     if is_archive(path):
         stack = read_archive(path, collection=False, limits=limits)
-        values = stack.images[0] if stack.single or len(stack.images) == 1 else stack.images
+        low, values = stack.levels.low, stack.images[0] if stack.single or len(stack.images) == 1 else stack.images
         values = values.any(axis=-1) if values.shape[-1] == 3 and values.shape[-3:-1] == shape[-2:] else values
     else:
-        values = read_image(path, limits=limits).pixels
+        picture = read_image(path, limits=limits)
+        low, values = picture.levels.low, picture.pixels
         values = values.any(axis=-1) if values.ndim == 3 else values
     if values.shape not in (shape, shape[-2:]):
         sizes = f"{shape_text(values.shape)}, the pictures are {shape_text(shape[-2:])}"
         raise InputError(f"is a mask of {sizes}", display(path))
-    known: np.ndarray = np.asarray(values > 0)
+    known: np.ndarray = np.asarray(
+        (values > 0) | (low > 0)
+    )  # values above 0 that were scaled by their own range are no gaps
     if not known.any():
         raise InputError("is a mask without any known pixel (0 is missing)", display(path))
     return known

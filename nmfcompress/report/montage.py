@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -111,7 +112,7 @@ def pairs(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], title: str = "") -
     shown = [(_fit(display(a), len(rows)), _fit(display(b), len(rows)), words) for a, b, words in rows]
     h, w = max(a.shape[0] for a, _, _ in shown), max(a.shape[1] for a, _, _ in shown)
     size = 15
-    beside = max(_width(part, size) for _, _, words in shown for part in words.split("\n")) + 2 * GAP
+    beside = min(max(_width(part, size) for _, _, words in shown for part in words.split("\n")), PANEL_SIDE) + 2 * GAP
     head = size + 2 * GAP
     canvas = Image.new("RGB", (GAP + 2 * (w + GAP) + beside, head + len(shown) * (h + GAP)), PAPER)
     draw = ImageDraw.Draw(canvas)
@@ -158,10 +159,9 @@ def _width(words: str, size: int) -> int:
 
 
 def _cut(words: str, size: int, width: int) -> str:
-    """Words that fit into `width` pixels."""
-    while words and _width(words, size) > width:
-        words = words[:-1]
-    return words
+    """As many of the words' letters as fit into `width` pixels."""
+    counts = range(1, len(words) + 1)
+    return words[: bisect_right(counts, width, key=lambda count: _width(words[:count], size))]
 
 
 def _wrap(words: str, size: int, width: int) -> list[str]:

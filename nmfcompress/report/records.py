@@ -79,7 +79,7 @@ class Curve:
 
     def rows(self) -> Iterable[list[str]]:
         """Its lines in loss.csv."""
-        head = [*self.key, neutral(text(self.label))]
+        head = [*self.key, neutral(self.label) if isinstance(self.label, str) else text(self.label)]
         for r in self.records:
             yield [*head, str(r.sweep), f"{r.loss:.7g}", f"{r.relative_loss:.7g}", f"{r.seconds:.4f}"]
 
@@ -90,8 +90,11 @@ def text(value: object) -> str:
 
 
 def neutral(field: str) -> str:
-    """A CSV field that no spreadsheet takes for a formula: a leading = + - @ or tab gets an apostrophe before it."""
-    return "'" + field if field.startswith(DANGEROUS) else field
+    """A CSV field that no spreadsheet takes for a formula: a leading = + - @ or tab gets an apostrophe before it.
+
+    A carriage return, which csv leaves bare in lines that end in a newline, is spelled out.
+    """
+    return ("'" + field if field.startswith(DANGEROUS) else field).replace("\r", "\\r")
 
 
 def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:

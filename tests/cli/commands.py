@@ -21,6 +21,13 @@ COMMAND = [SCRIPT] if SCRIPT else [sys.executable, "-m", "nmfcompress"]  # the i
 Done = subprocess.CompletedProcess[bytes]
 
 
+# What every object of --json has at least
+KEYS = {
+    *("input", "image", "label", "width", "height", "mode", "rank", "solver", "divergence", "sweeps", "converged"),
+    *("loss", "relative_loss", "svd_floor", "psnr_db", "ssim", "seconds", "outputs"),
+}
+
+
 def environment(**more: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("NMFC_")} | more
 
@@ -47,21 +54,24 @@ def tones(h: int, w: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     """A smooth picture with some noise, (h, w) or (h, w, channels) uint8."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:h, :w]
-    planes = [128 + 90 * np.sin(x / (3 + c) + seed) * np.cos(y / (5 + c)) + rng.normal(0, 5, (h, w)) for c in range(channels)]
+    planes = [
+        128 + 90 * np.sin(x / (3 + c) + seed) * np.cos(y / (5 + c)) + rng.normal(0, 5, (h, w)) for c in range(channels)
+    ]
     values = np.clip(np.rint(np.stack(planes, axis=2)), 0, 255).astype(np.uint8)
     return values[..., 0] if channels == 1 else values
 
 
-def picture(path: Path | str | bytes, mode: str = "L", size: tuple[int, int] = (24, 16), seed: int = 0, **saved: object) -> Path:
-    """Save a small picture (its format by the ending, PNG where that tells none); size is width and height."""
-    shown = Image.fromarray(tones(size[1], size[0], len(Image.new(mode, (1, 1)).getbands()) if mode in ("RGB", "RGBA", "CMYK") else 1, seed),
-                            mode if mode in ("CMYK", "RGBA") else None)  # fmt: skip
-    if shown.mode != mode:
-        shown = shown.convert(mode)
+def picture(
+    path: Path | str | bytes, mode: str = "L", size: tuple[int, int] = (24, 16), seed: int = 0, **saved: object
+) -> Path:
+    """Save a small picture, a PNG where the ending tells no other kind; size is width and height."""
+    channels = {"RGB": 3, "RGBA": 4, "CMYK": 4}
+    shown = Image.fromarray(tones(size[1], size[0], channels[mode]), mode) if mode == "CMYK" else None
+    shown = shown or Image.fromarray(tones(size[1], size[0], channels.get(mode, 1), seed))
+    kind = Image.registered_extensions().get(os.path.splitext(os.fsdecode(path))[1].lower(), "PNG")
     os.makedirs(os.path.dirname(os.fsencode(path)) or b".", exist_ok=True)
-    known = os.path.splitext(os.fsdecode(path))[1].lower() in Image.registered_extensions()
     with open(path, "wb") as file:
-        shown.save(file, Image.registered_extensions()[os.path.splitext(os.fsdecode(path))[1].lower()] if known else "PNG", **saved)
+        shown.save(file, kind, **saved)
     return Path(os.fsdecode(path))
 
 

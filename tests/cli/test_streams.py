@@ -10,7 +10,19 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import COMMAND, SAMPLES, Done, environment, log, mode_and_size, one_line, picture, read, real, shell, written
+from commands import (
+    COMMAND,
+    SAMPLES,
+    Done,
+    environment,
+    log,
+    mode_and_size,
+    one_line,
+    picture,
+    real,
+    shell,
+    written,
+)
 from PIL import Image
 
 pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
@@ -295,8 +307,24 @@ def test_signals(here, number, code):
 
 def test_interrupted_between_two_inputs_the_log_has_the_first(here):
     picture(here / "b.png", size=(400, 300))
-    words = [*COMMAND, "compress", "a.png", "b.png", "-k", "12", "-n", "4000", "--tol", "0", "--json", "--write", "image,csv"]
-    with subprocess.Popen(words, cwd=here, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    words = [
+        *COMMAND,
+        "compress",
+        "a.png",
+        "b.png",
+        "-k",
+        "12",
+        "-n",
+        "4000",
+        "--tol",
+        "0",
+        "--json",
+        "--write",
+        "image,csv",
+    ]
+    with subprocess.Popen(
+        words, cwd=here, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout
         assert json.loads(process.stdout.readline())["input"] == "a.png"
         process.send_signal(signal.SIGINT)

@@ -1,0 +1,162 @@
+"""loss.csv, JSON Lines and the summary table."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmfcompress.errors import OutputError
+from nmfcompress.factor import SweepRecord
+from nmfcompress.report.records import CSV_COLUMNS, SUMMARY_ROWS, Curve, Outcome, merge_csv, neutral, summary
+
+HEAD = "input,image,label,sweep,loss,relative_loss,seconds\n"
+
+
+def curve(name="a.png", image=None, label=None, losses=(2.0, 1.0)):
+    records = tuple(SweepRecord(i, loss, loss / 4, i / 8) for i, loss in enumerate(losses, start=1))
+    return Curve(name, image, label, records)
+
+
+def read(text):
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+OUTCOME = Outcome(
+    input="a.png", image=None, label=None, width=64, height=48, mode="RGB", rank=3, solver="mu", divergence="frobenius",
+    sweeps=50, converged=False, loss=4.38, relative_loss=0.25, svd_floor=4.1, psnr_db=21.5, ssim=0.61, seconds=0.12,
+    outputs=("out/a.png",), notes=("alpha kept",),
+)  # fmt: skip
+
+
+# loss.csv
+
+
+def test_the_header_is_the_promised_one():
+    assert ",".join(CSV_COLUMNS) + "\n" == HEAD
+    assert merge_csv(None, []) == HEAD
+    assert merge_csv("", []) == HEAD
+
+
+def test_one_line_a_sweep():
+    text = merge_csv(None, [curve(), curve("mnist.npz", 7, 9, [0.1])])
+    assert text == (
+        HEAD + "a.png,,,1,2,0.5,0.1250\na.png,,,2,1,0.25,0.2500\nmnist.npz,7,9,1,0.1,0.025,0.1250\n"
+    )
+
+
+def test_what_is_done_again_replaces_its_rows_and_nothing_else():
+    first = merge_csv(None, [curve("a.png"), curve("b.npz", 0, 5), curve("b.npz", 1, 0), curve("c.png")])
+    second = merge_csv(first, [curve("b.npz", 1, 0, [9.0]), curve("d.png")])
+    rows = read(second)
+    assert [row[:2] for row in rows[1:]] == [
+        *[["a.png", ""]] * 2, *[["b.npz", "0"]] * 2, *[["c.png", ""]] * 2, ["b.npz", "1"], *[["d.png", ""]] * 2
+    ]  # fmt: skip
+    assert rows[7] == ["b.npz", "1", "0", "1", "9", "2.25", "0.1250"]
+
+
+def test_the_same_again_is_the_same_text():
+    curves = [curve("=a.png"), curve("b, c.npz", 3, '"x"')]
+    once = merge_csv(None, curves)
+    assert merge_csv(once, curves) == once
+    assert merge_csv(once, []) == once
+
+
+@given(st.lists(st.tuples(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), st.none() | st.integers(0, 9))))
+def test_any_name_comes_back_and_is_replaced(names):
+    curves = [curve(name, image) for name, image in dict.fromkeys(names)]
+    text = merge_csv(None, curves)
+    rows = read(text)
+    assert all(len(row) == len(CSV_COLUMNS) for row in rows)
+    assert [row[0] for row in rows[1::2]] == [neutral(c.input) for c in curves]
+    assert sorted(read(merge_csv(text, curves))) == sorted(rows)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_field_is_a_formula(start):
+    """Names and labels come from files of others; spreadsheets run what begins like this."""
+    row = read(merge_csv(None, [curve(start + "cmd()", None, start + "label")]))[1]
+    spelled = start.replace("\r", "\\r")
+    assert row[0] == "'" + spelled + "cmd()"
+    assert row[2] == "'" + spelled + "label"
+    assert neutral("a=b") == "a=b"
+    assert read(merge_csv(None, [curve(label=-1)]))[1][2] == "-1"
+
+
+def test_the_old_file_may_have_the_line_ends_of_windows():
+    old = merge_csv(None, [curve("a.png"), curve("b.png")]).replace("\n", "\r\n")
+    rows = read(merge_csv(old, [curve("a.png", losses=[5.0])]))
+    assert [row[0] for row in rows[1:]] == ["b.png", "b.png", "a.png"]
+
+
+@pytest.mark.parametrize("old", ["name,loss\n1,2\n", "hello\n", "\n", HEAD.replace("sweep", "epoch"), '"' + "x" * 200_000])
+def test_some_other_file_is_not_touched(old):
+    with pytest.raises(OutputError, match="no loss log"):
+        merge_csv(old, [curve()])
+
+
+# JSON
+
+
+def test_json_is_one_line_with_the_promised_keys():
+    line = OUTCOME.to_json()
+    assert "\n" not in line
+    keys = (
+        "input image label width height mode rank solver divergence sweeps converged loss relative_loss svd_floor "
+        "psnr_db ssim seconds outputs"
+    )
+    fields = json.loads(line)
+    assert fields.keys() >= set(keys.split())
+    assert fields["outputs"] == ["out/a.png"]
+    assert fields["image"] is None
+    assert "images" not in fields
+    assert json.loads(dataclasses.replace(OUTCOME, images=60000).to_json())["images"] == 60000
+
+
+def test_json_knows_null_but_no_nan():
+    exact = dataclasses.replace(OUTCOME, psnr_db=None, ssim=None, svd_floor=None, label="a\nb\u2028\ud800")
+    line = exact.to_json()
+    assert json.loads(line)["psnr_db"] is None
+    assert line.isascii()
+    assert "\n" not in line
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            dataclasses.replace(OUTCOME, loss=wrong).to_json()
+
+
+# The table
+
+
+def test_the_table_has_aligned_columns():
+    other = dataclasses.replace(OUTCOME, input="other.png", converged=True, psnr_db=None, ssim=None, svd_floor=None)
+    lines = summary([OUTCOME, other])
+    assert len(lines) == 3
+    assert lines[0].split() == "input size rank sweeps loss relative svd floor PSNR dB SSIM seconds".split()
+    assert "50+" in lines[1]
+    assert "+" not in lines[2]
+    assert "exact" in lines[2]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_the_table_tells_images_of_an_archive_apart():
+    lines = summary([dataclasses.replace(OUTCOME, image=5923, label=1), dataclasses.replace(OUTCOME, image=0, label="b")])
+    assert "5923 (1)" in lines[1]
+    assert "0 (b)" in lines[2]
+    assert "60,000 x 64x48" in summary([dataclasses.replace(OUTCOME, images=60000)])[1]
+
+
+def test_a_long_table_is_cut():
+    lines = summary([OUTCOME] * (SUMMARY_ROWS + 1234))
+    assert len(lines) == SUMMARY_ROWS + 2
+    assert lines[-1] == "... and 1,234 more"
+
+
+def test_a_long_name_keeps_its_end():
+    line = summary([dataclasses.replace(OUTCOME, input="folder/" * 30 + "last.png")])[1]
+    assert "last.png" in line
+    assert len(line) < 140
