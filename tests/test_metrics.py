@@ -131,7 +131,8 @@ def test_no_ssim_below_11_pixels(shape):
 
 @pytest.mark.parametrize("measure", [mse, psnr, ssim])
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((20, 19), "uint8"), ((19, 20), "uint8"), ((20, 20, 3), "uint8"), ((20, 20), "uint16"), ((20,), "uint8")]
+    ("shape", "dtype"),
+    [((20, 19), "uint8"), ((19, 20), "uint8"), ((20, 20, 3), "uint8"), ((20, 20), "uint16"), ((20,), "uint8")],
 )
 def test_pictures_that_differ_in_shape_or_type_are_refused(measure, shape, dtype):
     with pytest.raises(InputError, match="pictures differ"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_what_holds_for_any_matrix(case):
     assert np.all(np.diff([r.seconds for r in records]) >= 0)
     noise = 8 * np.finfo(W.dtype).eps * size_of(V, divergence, known) + 1e-20
     roots = [root(r.loss, divergence) for r in records]
-    for earlier, later in zip(roots[:-1], roots[1:], strict=True):
+    for earlier, later in pairwise(roots):
         assert later <= earlier * (1 + 1e-6) + noise
 
     recomputed = loss_of(V, W, H, divergence, known)
@@ -162,7 +163,8 @@ def test_the_full_rank_comes_near_an_exact_fit(m, n, dtype, rng):
     V = rng.random((m, n)).astype(dtype)
     found = factorize(V, min(m, n), max_sweeps=500, tol=0)
     assert found.relative_loss < (1e-6 if min(m, n) == 1 else 0.05)
-    np.testing.assert_allclose(found.loss, loss_of(V, found.W, found.H), rtol=1e-4, atol=1e-6 if dtype == np.float32 else 1e-14)
+    noise = 8 * np.finfo(dtype).eps * size_of(V, "frobenius")
+    np.testing.assert_allclose(found.loss, loss_of(V, found.W, found.H), rtol=1e-4, atol=noise)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -403,7 +405,9 @@ def test_transform_of_nothing_and_by_nothing(divergence, empty, dtype, rng):
         np.testing.assert_allclose(codes, 0, atol=1e-9)
 
 
-@pytest.mark.parametrize("H", [np.ones(8), np.ones((2, 7)), np.ones((0, 8)), -np.ones((2, 8)), np.full((2, 8), np.nan), 3.0])
+@pytest.mark.parametrize(
+    "H", [np.ones(8), np.ones((2, 7)), np.ones((0, 8)), -np.ones((2, 8)), np.full((2, 8), np.nan), 3.0]
+)
 def test_transform_refuses_a_basis_that_does_not_fit(H, rng):
     with pytest.raises(UsageError):
         transform(rng.random((3, 8)), H)
@@ -649,5 +653,5 @@ print(V.nbytes, peak() - before)
 def test_a_collection_of_100_mb_stays_uint8(m, n):
     arguments = [sys.executable, "-c", FACTORIZE_100_MB, str(m), str(n), "4"]
     nbytes, added = map(int, subprocess.run(arguments, check=True, capture_output=True, timeout=120).stdout.split())
-    assert 100e6 <= nbytes + n
+    assert nbytes > 99.9e6
     assert added < nbytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,7 +82,7 @@ def test_repeats_of_the_step_are_as_many_single_ones_until_they_are_small(dtype)
     steps = [W]
     while len(steps) < 40:
         steps.append(mu(steps[-1], A, G, 1, 1e-12))
-    moves = [np.linalg.norm(b - a) for a, b in zip(steps[:-1], steps[1:], strict=True)]
+    moves = [np.linalg.norm(b - a) for a, b in pairwise(steps)]
     enough = next(i for i, move in enumerate(moves) if move <= 0.1 * moves[0]) + 1
     for repeats in (2, 3, 40):
         np.testing.assert_allclose(mu(W, A, G, repeats, 1e-12), steps[min(repeats, enough)], rtol=RELATIVE[dtype])

@@ -67,7 +67,7 @@ def test_an_index_beyond_the_collection_is_refused_with_both_numbers():
 
 
 def test_a_label_that_no_image_has_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="labelled 7.*0, 1, 2, 3, 4, 5, 9"):
+    with pytest.raises(InputError, match=r"labelled 7.*0, 1, 2, 3, 4, 5, 9"):
         select(Selection(labels=("7",)), LABELS, 10)
     with pytest.raises(InputError, match="100 in all"):
         select(Selection(labels=("x",)), np.arange(100), 100)

@@ -23,7 +23,10 @@ from nmfcompress.report.montage import (
 )
 
 SHAPES = [(1, 1), (1, 5000), (5000, 1), (2, 3), (28, 28), (300, 200), (2500, 40)]
-WORDS = ["", "plain", "x" * 5000, "ligne d'été 数字 🙂", "two\nlines", "tab\t\x00\x1b[0m", "\udcff", " · ", "a · b · " * 400, "‮عربى"]
+WORDS = [
+    "", "plain", "x" * 5000, "ligne d'été 数字 🙂", "two\nlines", "tab\t\x00\x1b[0m", "\udcff", " · ", "a · b · " * 400,
+    "\u202eعربى",
+]  # fmt: skip
 
 
 def grey(shape, value=100):
@@ -116,7 +119,9 @@ def test_columns_suit_the_tiles(count, aspect):
         assert rows >= count / 2, "flat and wide tiles lie on top of each other"
 
 
-@pytest.mark.parametrize(("count", "aspect", "columns"), [(1, 1, 1), (3, 1, 3), (10, 1, 5), (3, 5000, 3), (3, 0.0002, 1)])
+@pytest.mark.parametrize(
+    ("count", "aspect", "columns"), [(1, 1, 1), (3, 1, 3), (10, 1, 5), (3, 5000, 3), (3, 0.0002, 1)]
+)
 def test_columns_of_a_few_tiles(count, aspect, columns):
     assert even_columns(count, aspect) == columns
 

@@ -54,7 +54,22 @@ def test_a_loss_of_zero_and_a_constant_one():
 
 @pytest.mark.usefixtures("matplotlib")
 @pytest.mark.parametrize(
-    "label", ["$x$", "a$b", "$\\frac", "_hidden", "__", "", "x" * 500, "数字 🙂", "two\nlines", "a\\$b$", "\x00\x1b", "\udcff", -1]
+    "label",
+    [
+        "$x$",
+        "a$b",
+        "$\\frac",
+        "a\\$b$",
+        "_hidden",
+        "__",
+        "",
+        "x" * 500,
+        "数字 🙂",
+        "two\nlines",
+        "\x00\x1b",
+        "\udcff",
+        -1,
+    ],
 )
 def test_any_label(label):
     """Neither mathematics, nor hidden, nor a warning (warnings are errors here)."""
