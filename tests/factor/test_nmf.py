@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ def test_what_holds_for_any_matrix(case):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_planted_product_is_recovered(divergence, dtype):
     V = planted(40, 30, 3, dtype) + (0.01 if divergence == "is" else 0)
-    found = factorize(V.astype(dtype), 3 + (divergence == "is"), divergence=divergence, max_sweeps=3000, tol=0)
+    found = factorize(V.astype(dtype), 3 + (divergence == "is"), divergence=divergence, max_sweeps=1500, tol=0)
     assert found.relative_loss < 2e-3
     losses = np.array([r.loss for r in found.records])
     assert losses[-1] < 0.01 * losses[0]
@@ -248,7 +249,7 @@ def test_svd_floor_is_not_computed_for_large_matrices():
 @pytest.fixture
 def many_blocks(monkeypatch):
     """Blocks of a few rows only, so that small matrices have many."""
-    monkeypatch.setattr("nmfcompress.factor.blocks.BLOCK_BYTES", 400)
+    monkeypatch.setattr("nmfcompress.factor.blocks.BLOCK_BYTES", 800)
 
 
 @pytest.mark.usefixtures("many_blocks")
@@ -256,11 +257,11 @@ def many_blocks(monkeypatch):
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_threads_do_not_change_a_bit(divergence, masked, init, rng):
-    V = rng.integers(0, 256, (90, 40), dtype=np.uint8)
-    assert len(as_blocks(V).rows) > 30
+    V = rng.integers(0, 256, (60, 40), dtype=np.uint8)
+    assert len(as_blocks(V).rows) > 10
     mask = rng.random(V.shape) < 0.8 if masked else None
     one, two, four = (
-        factorize(V, 5, divergence=divergence, mask=mask, init=init, jobs=jobs, max_sweeps=12) for jobs in (1, 2, 4)
+        factorize(V, 5, divergence=divergence, mask=mask, init=init, jobs=jobs, max_sweeps=5) for jobs in (1, 2, 4)
     )
     for other in (two, four):
         assert one.W.tobytes() == other.W.tobytes()
@@ -652,6 +653,8 @@ print(V.nbytes, peak() - before)
 @pytest.mark.parametrize(("m", "n"), [(127_551, 784), (1_000, 100_000)])
 def test_a_collection_of_100_mb_stays_uint8(m, n):
     arguments = [sys.executable, "-c", FACTORIZE_100_MB, str(m), str(n), "4"]
-    nbytes, added = map(int, subprocess.run(arguments, check=True, capture_output=True, timeout=120).stdout.split())
+    one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(arguments, check=True, capture_output=True, timeout=120, env=one_thread)
+    nbytes, added = map(int, done.stdout.split())
     assert nbytes > 99.9e6
     assert added < nbytes
