@@ -6,6 +6,8 @@ import numpy as np
 
 from .blocks import Blocks, Each
 
+SLAB = 2**22  # entries of V in float64 at a time, where its rows are multiplied with one another
+
 
 def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """W, H uniform on (0, 1], scaled so that mean(W H) = `mean`, the mean of V."""
@@ -80,14 +82,22 @@ def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
         for share in each(lambda rows: _gram(V.read(rows).astype(np.float64).T), V.rows):
             gram += share
     else:
-        whole = np.concatenate([V.read(rows) for rows in V.rows])
-        gram = np.zeros((m, m))
-        step = max(1, 2**22 // m)
-        columns = [slice(first, first + step) for first in range(0, n, step)]
-        for share in each(lambda part: _gram(whole[:, part].astype(np.float64)), columns):
-            gram += share
-    values = np.linalg.eigvalsh(gram)[::-1]
+        step = max(1, SLAB // n)
+        slabs = [slice(first, min(first + step, m)) for first in range(0, m, step)]
+        gram = np.concatenate(list(each(lambda rows: _lower_rows(V, rows, slabs), slabs)))
+    values = np.linalg.eigvalsh(gram)[::-1]  # which reads the lower triangle
     return float(np.sqrt(np.maximum(values[ranks:], 0).sum()))
+
+
+def _lower_rows(V: Blocks, rows: slice, slabs: list[slice]) -> np.ndarray:
+    """These rows of V Vt up to its diagonal, zeros beyond; never more than two slabs of V as floats."""
+    own = V.read(rows).astype(np.float64)
+    products = np.zeros((len(own), V.shape[0]))
+    for slab in slabs:
+        if slab.start < rows.start:
+            products[:, slab] = own @ V.read(slab).astype(np.float64).T
+    products[:, rows] = _gram(own)
+    return products
 
 
 def _gram(X: np.ndarray) -> np.ndarray:
