@@ -1,5 +1,7 @@
 # Everything sets itself up: the first call makes a virtual environment in .venv.
-PYTHON ?= $(firstword $(foreach v,python3.13 python3.12 python3.11 python3,$(if $(shell command -v $(v) 2>/dev/null),$(v))))
+NEW_ENOUGH = import sys; sys.exit(sys.version_info < (3, 11))
+# the first of these that runs and is new enough
+PYTHON ?= $(shell for v in python3 python3.14 python3.13 python3.12 python3.11; do $$v -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$v && break; done)
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
@@ -12,7 +14,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 $(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "nmfcompress needs Python 3.11 or later; $(PYTHON) is older (make PYTHON=...)"; exit 1; }
+	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' || { echo "nmfcompress needs Python 3.11 or later (make PYTHON=/path/to/python)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@
