@@ -73,19 +73,27 @@ def refused(content: object, *words: str, kind: type[NmfcError] = InputError, **
     return message
 
 
-MEASURE = """
-import resource, sys, time
+PEAK = '''
+def peak():
+    """The most memory so far, in MB; ru_maxrss would begin with that of the parent, however large."""
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1000
+'''
+MEASURE = (
+    PEAK
+    + """
+import sys, time
 import numpy, scipy.io
 from nmfcompress.errors import NmfcError
 from nmfcompress.images.archives import read_archive
 from nmfcompress.images.limits import Limits
-before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+before, start = peak(), time.perf_counter()
 try:
     answer = read_archive(sys.argv[1], limits=Limits(int(sys.argv[2]))).images.shape
 except NmfcError as error:
     answer = type(error).__name__
-print(answer, time.perf_counter() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(answer, time.perf_counter() - start, peak() - before)
 """
+)
 
 
 def measured(path: Path, max_memory: int) -> tuple[str, float, int]:

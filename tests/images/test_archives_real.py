@@ -27,7 +27,8 @@ def data() -> Path:
 
 @real
 def test_mnist(data):
-    reference = np.load(data / "mnist/mnist.npz")
+    with np.load(data / "mnist/mnist.npz") as archive:
+        reference = dict(archive)
     for split, key, beside in (("train", "train", "train"), ("test", "test", "t10k")):
         stack = read_archive(data / "mnist/mnist.npz", split=split)
         unpacked = read_archive(data / f"mnist/{beside}-images-idx3-ubyte.gz")

@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 import PIL
 import pytest
+from arrays_made import PEAK
 from PIL import Image, ImageCms
 
 from nmfcompress.errors import InputError, OutputError, TooLarge, UsageError
@@ -261,21 +262,26 @@ BOMBS = {
     "tga": struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 65535, 65535, 24, 0),
 }  # fmt: skip
 
-CHILD = """
-import resource, sys
+CHILD = (
+    PEAK
+    + """
+import sys
 from pathlib import Path
 from nmfcompress.images.pictures import read_image
+from arrays_made import PEAK
+
 from nmfcompress.errors import InputError
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 for path in sys.argv[1:]:
     try:
         read_image(path)
         print("read", path)
     except InputError as error:
         print(type(error).__name__, error.message)
-grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+grown = peak() - before
 assert grown < 200, grown
 """
+)
 
 
 def test_header_bombs(tmp_path):
