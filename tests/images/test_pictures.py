@@ -268,8 +268,6 @@ CHILD = (
 import sys
 from pathlib import Path
 from nmfcompress.images.pictures import read_image
-from arrays_made import PEAK
-
 from nmfcompress.errors import InputError
 before = peak()
 for path in sys.argv[1:]:
