@@ -26,6 +26,7 @@ README = ROOT / "README.md"
 PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
     "photo.compare.png": "nmfc-out/photo.compare.png",
     "photo.basis.png": "nmfc-out/photo.basis.png",
+    "grey.compare.png": "three-parts/grey.compare.png",
     "digits.compare.png": "ten-digits/digits.compare.png",
     "digits.loss.png": "ten-digits/loss.png",
     "digits.basis.png": "shared-parts/basis.png",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import os
@@ -63,6 +64,7 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
                     outputs.write(path, encode(learned))
             curve = Curve(display(name), None, None, learned.found.fit.records)
             log = outputs.log([curve]) if "csv" in writing.what else None
+            console.remarks(_left_over(outputs, {path for path, _ in named}))
             paths = tuple(wanted) + ((log,) if log else ())
             console.done(replace(learned.outcome, outputs=paths))
     return console.close(writing.folder)
@@ -113,6 +115,12 @@ def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, 
         images=shape[0],
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
+
+
+def _left_over(outputs: Outputs, named: set[str]) -> list[str]:
+    """A remark about basis images that a run with more parts has left in the folder."""
+    older = [path for path in glob.glob(glob.escape(outputs.at_root("basis")) + "/basis-*.png") if path not in named]
+    return [f"{outputs.at_root('basis')}: {len(older):,} more from an earlier run with more parts"] if older else []
 
 
 Encode = Callable[[Learned], bytes]

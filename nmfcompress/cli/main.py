@@ -77,7 +77,7 @@ def main(args: list[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     except OSError as error:
         code = _stdout_failed(error)
-    _leave(code)
+    sys.exit(code)
 
 
 def _run(argv: list[str]) -> int:
@@ -139,7 +139,3 @@ def _trace() -> None:
     import traceback
 
     tell(traceback.format_exc(), end="")
-
-
-def _leave(code: int) -> NoReturn:
-    sys.exit(code)

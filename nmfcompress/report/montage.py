@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 PANEL_SIDE = 2048  # pixels a side at most
 SHOWN_SIDE = 168  # smaller pictures are enlarged (whole factors, no smoothing) to at least about this
 GAP = 8
+ROOM_FOR_CAPTION = 150  # pixels that a narrow picture gets at most, so that its words are not cut
 PAPER, INK, FAINT = (255, 255, 255), (32, 32, 32), (112, 112, 112)
 
 
@@ -73,6 +74,7 @@ def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
     h, w = max(p.shape[0] for p in fitted), max(p.shape[1] for p in fitted)
     size = 13 if w < 600 else min(max(13, w // 48), 32)
     line = size + 8
+    w = max(w, min(ROOM_FOR_CAPTION, max(_width(tile.caption, size) for tile in tiles)))
     caption = line if any(tile.caption for tile in tiles) else 0
     rows = -(-len(tiles) // columns)
     lines = _wrap(title, size + 2, columns * (w + GAP) - GAP) if title else []
