@@ -24,7 +24,7 @@ demo: $(READY)  ## both main jobs on samples/; says where the pictures are
 		"compress samples/photo.png samples/grey.png --rank 3 -O demo-out/pictures" \
 		"compress samples/digits.npz --one-per-label --rank 3 --iterations 50 --inner 1 -O demo-out/digits" \
 		"basis samples/digits.npz -k 10 -O demo-out/digits-basis" \
-		"basis samples/swimmer.npz -k 17 --restarts 10 -O demo-out/swimmer-basis"; \
+		"basis samples/swimmer.npz -k 17 -O demo-out/swimmer-basis"; \
 	do echo "$$ nmfc $$command"; $(BIN)/nmfc $$command -f || exit; echo; done
 	@echo "Now look at"
 	@echo "  demo-out/pictures/photo.compare.png      original, reconstruction and error of a picture from 3 parts"

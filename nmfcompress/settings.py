@@ -100,8 +100,8 @@ class Selection:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        check(self.split in (None, "train", "test", "all"), "split", self.split, "train, test or all")
-        check(self.limit is None or self.limit >= 1, "limit", self.limit, "a whole number from 1")
+        check(self.split in (None, "train", "test", "all"), "--split", self.split, "train, test or all")
+        check(self.limit is None or self.limit >= 1, "--limit", self.limit, "a whole number from 1")
 
 
 def parse_index(text: str) -> tuple[range, ...]:
@@ -112,7 +112,7 @@ def parse_index(text: str) -> tuple[range, ...]:
 def _range(part: str, text: str) -> range:
     first, dash, last = part.partition("-")
     right = _is_count(first) and (not dash or (_is_count(last) and int(last) >= int(first)))
-    check(right, "index", text, "numbers from 0 and ranges, such as 0,5,10-20")
+    check(right, "--index", text, "numbers from 0 and ranges, such as 0,5,10-20")
     return range(int(first), int(last if dash else first) + 1)
 
 
@@ -132,7 +132,7 @@ def parse_bytes(text: str) -> int:
         right = 1 <= value < 2**62
     except (KeyError, ValueError):
         right = False
-    check(right, "size", text, "bytes such as 500MB, 2GB or 512MiB")
+    check(right, "--max-memory", text, "bytes such as 500MB, 2GB or 512MiB")
     return int(value)
 
 
@@ -140,7 +140,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """'64x48' -> (64, 48), width and height in pixels."""
     width, x, height = text.lower().partition("x")
     right = bool(x) and _is_count(width) and _is_count(height) and 0 < int(width) < 65536 and 0 < int(height) < 65536
-    check(right, "resize", text, "WIDTHxHEIGHT, such as 64x64")
+    check(right, "--resize", text, "WIDTHxHEIGHT, such as 64x64")
     return int(width), int(height)
 
 
@@ -229,7 +229,7 @@ class Writing:
 
     def __post_init__(self) -> None:
         check(not (self.overwrite and self.skip_existing), "--skip-existing", "given with -f", "one of the two")
-        check(self.show >= 1, "show", self.show, "a whole number from 1")
+        check(self.show >= 1, "--show", self.show, "a whole number from 1")
 
 
 @dataclass(frozen=True)

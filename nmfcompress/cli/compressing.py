@@ -16,13 +16,13 @@ from ..images.limits import Limits, limits_of
 from ..images.saving import KINDS, encode_picture, kind_of
 from ..recipes import PictureFit, caveats, fit_picture
 from ..report import montage, plots
-from ..report.records import Curve, Outcome, figure
+from ..report.records import Curve, Outcome
 from ..settings import ARCHIVE_FILES, Fit, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .outputs import Outputs, stems
 
-GALLERY_ROWS = 40  # images in the picture of a whole archive
+GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
 ENDINGS = {"image": ".png", "basis": ".basis.png", "compare": ".compare.png"}
 
 
@@ -74,44 +74,63 @@ def _do(work: Run, source: Source) -> None:
     work.plot = work.plot or _curves_path(work, batch)
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
-    overview = None
-    if batch.archive and "compare" in work.writing.what:
-        overview = work.outputs.beside(source, work.stems[source], ".compare.png")
-        overview = next(iter(work.outputs.wanted([overview])), None)
+    overview = _overview_path(work, source, batch)
+    shared = [path for path in (overview, work.plot) if path is not None]
+    if "csv" in work.writing.what:
+        shared.append(work.outputs.at_root("loss.csv"))
     gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
     for item in batch.items:
         with about(display(source.path)):
-            done = _one(work, source, item, batch)
-        if done is not None and overview is not None and len(gallery) < GALLERY_ROWS:
+            done = _one(work, source, item, batch, shared)
+        if (
+            done is not None
+            and len(gallery) < GALLERY_ROWS
+            and len(gallery) * item.picture.pixels.size < GALLERY_SAMPLES
+        ):
             gallery.append((item.picture.pixels, done[0].reconstruction, _beside(item, done[1])))
     if overview is not None and gallery:
-        title = f"{display(source.name)} · rank {work.fit.rank}" + (
-            f" · the first {len(gallery)} of {batch.count:,} images" if batch.count > len(gallery) else ""
-        )
+        title = f"{display(source.name)} · rank {work.fit.rank}"
+        if batch.count > len(gallery):
+            title += f" · the first {len(gallery)} of {batch.count:,} images"
+            work.console.notes(overview, [f"shows the first {len(gallery)} of {batch.count:,} images"])
         work.outputs.write(overview, _png(montage.pairs(gallery, title)))
+
+
+def _overview_path(work: Run, source: Source, batch: Batch) -> str | None:
+    """Where the picture of all images of an archive goes, if it is wanted."""
+    if not batch.archive or "compare" not in work.writing.what:
+        return None
+    path = work.outputs.beside(source, work.stems[source], ".compare.png")
+    if not work.outputs.wanted([path]):
+        work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"])
+        return None
+    return path
 
 
 def _curves_path(work: Run, batch: Batch) -> str | None:
     """Where the loss curves go, if they are wanted; unasked, they are no reason to fail."""
     path, asked = work.outputs.at_root("loss.png"), work.writing.plot
-    if asked is None and os.path.lexists(path) and not work.writing.overwrite:
-        work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"] if batch.archive else [])
-        return None
-    by_default = batch.archive and "csv" in work.writing.what and plots.available()
-    return next(iter(work.outputs.wanted([path])), None) if (by_default if asked is None else asked) else None
+    if asked is None and batch.archive:
+        if os.path.lexists(path) and not work.writing.overwrite:
+            work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"])
+            return None
+        if not plots.available():
+            work.console.remarks([plots.MISSING])
+            return None
+    return next(iter(work.outputs.wanted([path])), None) if (batch.archive if asked is None else asked) else None
 
 
 def _refuse_floods(work: Run, source: Source, count: int) -> None:
     """Thousands of files are written on request only."""
     if count > ARCHIVE_FILES and not work.reading.everything and work.writing.file is None:
-        files = count * sum(what in ENDINGS for what in work.writing.what)
+        files = count * sum(what in ENDINGS for what in work.writing.what) + ("csv" in work.writing.what)
         raise UsageError(
             f"{display(source.path)}: {count:,} pictures would make {files:,} files "
             f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)"
         )
 
 
-def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFit, Outcome] | None:
+def _one(work: Run, source: Source, item: Item, batch: Batch, shared: list[str]) -> tuple[PictureFit, Outcome] | None:
     """One picture; None when its outputs are all there and may be passed over."""
     picture, writing, console = item.picture, work.writing, work.console
     said = (*picture.notes, *caveats(picture.pixels, work.fit))
@@ -146,7 +165,7 @@ def _one(work: Run, source: Source, item: Item, batch: Batch) -> tuple[PictureFi
             notes += lost
             paths.append(path)
     console.notes(source.path, notes)
-    outcome = replace(outcome, outputs=tuple(paths), notes=(*batch.notes, *said, *notes))
+    outcome = replace(outcome, outputs=(*paths, *shared), notes=(*batch.notes, *said, *notes))
     work.curves.append(Curve(display(source.path), item.image, item.label, found.fit.records))
     console.done(outcome)
     return found, outcome
@@ -162,8 +181,8 @@ def _encode(what: str, work: Run, item: Item, found: PictureFit, outcome: Outcom
         return encode_picture(replace(picture, pixels=found.reconstruction), kind)
     if what == "basis":
         return _png(_parts(found, work.fit.rank)), ()
-    likeness = "exact" if outcome.psnr_db is None else f"PSNR {outcome.psnr_db:.2f} dB"
-    caption = f"{likeness} · relative loss {outcome.relative_loss:.4f} · rank {outcome.rank} · {outcome.sweeps} sweeps"
+    figures = f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
+    caption = f"{figures} · rank {outcome.rank} · {outcome.sweeps} sweeps"
     return _png(montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)), ()
 
 
@@ -172,21 +191,19 @@ SHEET_PARTS = 64  # parts shown of a large rank
 
 def _parts(found: PictureFit, rank: int) -> np.ndarray:
     """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
-    shares = found.fit.shares()
+    explained = found.fit.explained()
     shown = min(rank, SHEET_PARTS)
-    tiles = [montage.Tile(montage.stretch(found.part(j)), f"part {j}: {shares[j]:.1%}") for j in range(shown)]
+    tiles = [montage.Tile(montage.stretch(found.part(j)), f"part {j}: {explained[j]:.1%}") for j in range(shown)]
     h, w = found.reconstruction.shape[:2]
     columns = montage.even_columns(shown, h / w) if shown > 3 else shown
     more = f" · the first {shown} of {rank}" if rank > shown else ""
-    return montage.sheet(
-        tiles, columns, "rank-1 parts, whose sum is the reconstruction" + more + " · each scaled to its own maximum"
-    )
+    words = f"rank-1 parts, whose sum is the reconstruction{more} · each scaled to its own maximum · {montage.PERCENT}"
+    return montage.sheet(tiles, columns, words)
 
 
 def _beside(item: Item, outcome: Outcome) -> str:
     label = f"label {item.label}\n" if item.label is not None else ""
-    psnr = f"\nPSNR {figure(outcome.psnr_db, '.1f')} dB" if outcome.psnr_db is not None else "\nexact"
-    return f"{label}image {item.image}\nloss {outcome.loss:.3f}{psnr}"
+    return f"{label}image {item.image}\nloss {outcome.loss:.3f}\n{outcome.likeness}"
 
 
 def _png(pixels: np.ndarray) -> bytes:

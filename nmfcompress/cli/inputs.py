@@ -84,17 +84,18 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
         raise UsageError("-0 says how --files-from is separated, and there is none")
     if not named:
         raise UsageError("no input (name files, folders with -r, an archive, or - for stdin)")
+    folders = [path for path in named if path != STDIN and os.path.isdir(path)] if reading.recursive else []
     found: dict[object, Source] = {}
     notes = []
     for path in named:
-        if path != STDIN and os.path.isdir(path) and reading.recursive:
-            inside, others = _walked(path, folder)
+        if path in folders:
+            below = os.path.basename(os.path.abspath(path)) if len(folders) > 1 else ""
+            inside, others = _walked(path, below, folder)
             if not inside:
                 notes.append(f"{path}: no pictures in it")
             if others:
-                notes.append(
-                    f"{path}: passed over {others:,} that {'is no picture' if others == 1 else 'are no pictures'}"
-                )
+                more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+                notes.append(f"{path}: passed over {others[0]}{more}, by the ending no picture")
         else:
             inside = [Source(path)]
         for source in inside:
@@ -230,21 +231,20 @@ def _listed(name: str, nul: bool) -> list[str]:
     return [os.fsdecode(line) for line in lines if line]
 
 
-def _walked(root: str, out: str) -> tuple[list[Source], int]:
-    """The pictures below a folder, in order of their names, and how many other files there were."""
-    found, others, avoided = [], 0, os.path.realpath(out)
+def _walked(root: str, below: str, out: str) -> tuple[list[Source], list[str]]:
+    """The pictures in a folder, in order of their names, with outputs `below` this; and the names of other files."""
+    found: list[Source] = []
+    others: list[str] = []
+    avoided = os.path.realpath(out)
     for here, folders, files in os.walk(root):
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and os.path.realpath(os.path.join(here, f)) != avoided
-        )
         if os.path.realpath(here) == avoided:
+            folders.clear()
             continue
-        inside = os.path.relpath(here, root)
-        for name in sorted(files):
-            if name.startswith("."):
-                continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        inside = os.path.normpath(os.path.join(below, os.path.relpath(here, root)))
+        for name in sorted(name for name in files if not name.startswith(".")):
             if Path(name).suffix.lower() in stacks.ENDINGS:
                 found.append(Source(os.path.join(here, name), "" if inside == "." else inside))
             else:
-                others += 1
+                others.append(name)
     return found, others

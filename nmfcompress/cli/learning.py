@@ -52,7 +52,9 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     with console, console.attempt(name):
         console.remarks(passed)
         stack = _read(found, name, reading, selection, limits, console)
-        plot = "csv" in writing.what and plots.available() if writing.plot is None else writing.plot
+        plot = plots.available() if writing.plot is None else writing.plot
+        if writing.plot is None and not plot:
+            console.remarks([plots.MISSING])
         named = _named(outputs, writing, _possible(fit.rank, stack), plot)
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -92,7 +94,8 @@ def _read(
     if len(kept) == len(stack.images):
         return stack
     labels = None if stack.labels is None else stack.labels[kept]
-    return replace(stack, images=stack.images[kept], labels=labels, indices=stack.indices[kept])
+    files = tuple(stack.files[place] for place in kept) if stack.files else ()
+    return replace(stack, images=stack.images[kept], labels=labels, indices=stack.indices[kept], files=files)
 
 
 def _possible(rank: int, stack: Stack) -> int:
@@ -149,31 +152,32 @@ def _part(j: int) -> Encode:
 
 def _sheet(learned: Learned) -> bytes:
     """The contact sheet of the basis."""
-    shares, basis = learned.found.fit.shares(), learned.found.basis
+    explained, basis = learned.found.fit.explained(), learned.found.basis
     shown = min(len(basis), SHEET_PARTS)
-    tiles = [montage.Tile(montage.own_range(basis[j]), f"{j:02}: {shares[j]:.1%}") for j in range(shown)]
+    tiles = [montage.Tile(montage.own_range(basis[j]), f"{j:02}: {explained[j]:.1%}") for j in range(shown)]
     columns = montage.even_columns(shown, basis.shape[1] / basis.shape[2])
     name = display(os.path.basename(learned.name) or learned.name)
-    words = f"{name} · {len(learned.stack.images):,} images · rank {learned.fit.rank} · {_figures(learned)}"
+    figures = f"rank {learned.fit.rank} · {_figures(learned)}"
+    words = f"{name} · {len(learned.stack.images):,} images · {figures} · {montage.PERCENT}"
     return _png(montage.sheet(tiles, columns, words))
 
 
 def _reconstructed(learned: Learned, show: int) -> bytes:
     """The first images, originals beside reconstructions."""
-    images, labels = learned.stack.images, learned.stack.labels
+    stack, images, labels = learned.stack, learned.stack.images, learned.stack.labels
     count = min(show, len(images))
     again = learned.found.reconstruct(images.dtype, slice(0, count))
     rows = []
     for place in range(count):
-        label = "" if labels is None else f"label {label_of(learned.stack, place)}\n"
-        rows.append((images[place], again[place], f"{label}image {learned.stack.indices[place]}"))
+        label = "" if labels is None else f"label {label_of(stack, place)}\n"
+        name = os.path.basename(stack.files[place]) if stack.files else f"image {stack.indices[place]}"
+        rows.append((images[place], again[place], label + name))
     return _png(montage.pairs(rows, f"rank {learned.fit.rank} · {_figures(learned)}"))
 
 
 def _figures(learned: Learned) -> str:
     outcome = learned.outcome
-    psnr = "exact" if outcome.psnr_db is None else f"PSNR {outcome.psnr_db:.2f} dB"
-    return f"{psnr} · relative loss {outcome.relative_loss:.4f}"
+    return f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
 
 
 def _factors(learned: Learned) -> bytes:
@@ -190,6 +194,8 @@ def _factors(learned: Learned) -> bytes:
     }
     if stack.labels is not None:
         arrays["labels"] = stack.labels
+    if stack.files:
+        arrays["files"] = np.array(stack.files)
     file = io.BytesIO()
     np.savez_compressed(file, settings=np.array(json.dumps(said)), **arrays)  # type: ignore[arg-type]
     return file.getvalue()
@@ -205,10 +211,7 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _name(inputs: tuple[str, ...], found: list[Source]) -> str:
-    """What the collection is called: the one input, else the folder that all of them share."""
+    """What the collection is called."""
     if len(inputs) == 1:
         return inputs[0]
-    if len(found) == 1:
-        return found[0].path
-    folders = {os.path.dirname(source.path) or "." for source in found}
-    return os.path.commonpath([os.path.abspath(f) for f in folders]) if len(folders) > 1 else folders.pop()
+    return found[0].path if len(found) == 1 else f"{found[0].path} and {len(found) - 1:,} more"

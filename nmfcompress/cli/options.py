@@ -170,8 +170,10 @@ _PLOT = click.option(
 def writing(*kinds: str, single: bool) -> Decorator:
     """Options for outputs, those of `kinds` by default all; `single` adds -o and --to."""
 
-    def build(what: str | None, **rest: Any) -> Writing:
-        return Writing(what=settings.parse_choice(what, "--write", kinds) if what is not None else kinds, **rest)
+    def build(what: str | None, plot: bool | None, **rest: Any) -> Writing:
+        if what is None:
+            return Writing(what=kinds, plot=plot, **rest)
+        return Writing(what=settings.parse_choice(what, "--write", kinds), plot=bool(plot), **rest)
 
     named = ",".join(kinds)
     one = (

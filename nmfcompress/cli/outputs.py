@@ -106,7 +106,7 @@ def stems(sources: Sequence[Source]) -> dict[Source, str]:
             if key in taken:
                 a, b = display(taken[key].path), display(source.path)
                 raise UsageError(
-                    f"{a} and {b} would both write {display(stem + ending)}.png (do them apart, each with its own -O)"
+                    f"{a} and {b} would write files of the same name (do them apart, each with its own -O)"
                 )
             taken[key] = source
     return chosen

@@ -16,6 +16,7 @@ from .blocks import Blocks, Each, Filled, as_blocks, check_mask, scale_of, worke
 from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
 from .solvers import FLOOR, SOLVERS
 
+ROUNDING = 1e-6  # a relative_loss as small as float32 rounding: nothing is left to gain
 WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
 
 
@@ -67,6 +68,10 @@ class Factorization:
         weights = ((W.T @ W) * (H @ H.T)).sum(axis=1)
         return weights / weights.sum() if weights.sum() > 0 else np.full(len(H), 1 / len(H))
 
+    def explained(self) -> np.ndarray:
+        """How much of ||V||^2 each part explains, shape (rank,): `shares` of the 1 - relative_loss^2 that W H does."""
+        return self.shares() * max(0.0, 1 - self.relative_loss**2)
+
     def sorted(self) -> Factorization:
         """The same with the parts in falling order of `shares`."""
         order = np.argsort(-self.shares(), kind="stable")
@@ -117,7 +122,8 @@ def factorize(
     W, H : array, optional
         A start of your own, shapes (m, rank) and (rank, n), instead of the random one.
     jobs : int or None
-        Threads over blocks; None is every core this process may use. The result is the same for any number.
+        Threads over blocks; the result is the same for any number. None is every core that this process may use
+        when BLAS is held to one thread (OPENBLAS_NUM_THREADS=1 before NumPy is imported, the fastest), else 1.
     on_sweep : callable, optional
         Called with each SweepRecord; an exception that it raises passes through unchanged.
 
@@ -251,7 +257,12 @@ def best_rank_loss(V: np.ndarray | Blocks, rank: int, jobs: int | None = None) -
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Threads to use unless told: every core when BLAS is held to one thread, else one, for BLAS takes the cores.
+
+    Threads of ours that each call a BLAS with threads of its own are many times slower than either alone.
+    """
+    if all(os.environ.get(name) != "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")):
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -312,4 +323,4 @@ def _settled(records: list[SweepRecord], tol: float) -> bool:
     if len(records) <= WINDOW:
         return False
     before, now = records[-1 - WINDOW].loss, records[-1].loss
-    return before - now <= tol * before
+    return bool(before - now <= tol * before) or records[-1].relative_loss <= ROUNDING

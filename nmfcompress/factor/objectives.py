@@ -6,6 +6,7 @@ updated and adds its share to the sums of the next sweep. The sums carry the los
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -124,7 +125,7 @@ class LeastSquares:
             if self.direct:
                 return None
         loss = float(np.sqrt(max(squares, 0.0)))
-        return loss, loss / np.sqrt(self.norm2) if self.norm2 else 0.0
+        return loss, loss / math.sqrt(self.norm2) if self.norm2 else 0.0
 
     def _sums(self, V: np.ndarray, W: np.ndarray, H: np.ndarray) -> Sums:
         squares = float("nan")

@@ -52,13 +52,15 @@ class Stack:
     labels : array of shape (n,), optional
         int64 or text.
     indices : array of shape (n,)
-        The place of each image in the array (of its split) in the file, from 0.
+        The place of each image in the array of the file, from 0; with split "all", train comes before test.
     single : bool
         The array is one picture, not a collection; then n is 1.
     assumed : tuple of str
         What was read out of names and shapes, for who asks.
     notes : tuple of str
         What every user must be told.
+    files : tuple of str
+        The file of each image, where each has one of its own; else empty.
     """
 
     images: Array
@@ -68,6 +70,7 @@ class Stack:
     single: bool
     assumed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> 
         log.notes.append(
             f"{levels.dtype} values {levels.low:g}..{levels.high:g} scaled by their own minimum and maximum"
         )
-    indices = np.concatenate([np.arange(len(laid.images)) for laid, _ in parts])
+    indices = np.arange(len(images))
     return Stack(images, levels, labels, indices, single, tuple(log.assumed), tuple(log.notes))
 
 

@@ -213,7 +213,7 @@ def _unknown(head: bytes) -> str:
     kind = describe(head[:HEAD])
     if kind is None and (word := _signature(head)):
         return f"broken {word} data (its header cannot be read)"
-    return f"is {kind or 'not a picture'}, expected a picture (nmfc reads {READS})"
+    return f"is {kind or 'not a picture'}, expected a picture ({READS}) or an array archive (npz, npy, IDX, .mat)"
 
 
 def _signature(head: bytes) -> str | None:

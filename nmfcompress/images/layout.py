@@ -109,8 +109,8 @@ def _table(values: Array, axis: int | None, hints: Hints) -> LaidOut:
     shape = _folds(pixels, hints.order)
     if shape is None:
         raise InputError(
-            f"{hints.name} ({shape_text(values.shape)}): {pixels:,} values an image are no square (nor three), "
-            f"so its width is unknown: reshape it to {count:,} x height x width"
+            f"{hints.name} ({shape_text(values.shape)}): each image has {pixels:,} values, which make no "
+            f"square picture; if it is not square, save the array as {count:,} x height x width"
         )
     rows = np.moveaxis(values, axis, 0)
     told_shape = f"axis {axis} counts the images, {pixels:,} values each are {shape_text(shape)}"

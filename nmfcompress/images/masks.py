@@ -7,7 +7,6 @@ import numpy as np
 from ..errors import InputError
 from .archives import read_archive
 from .files import display
-from .levels import shape_text
 from .limits import Limits
 from .pictures import read_image
 from .stacks import is_archive
@@ -42,7 +41,7 @@ def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
         low, values = picture.levels.low, picture.pixels
         values = values.any(axis=-1) if values.ndim == 3 else values
     if values.shape not in (shape, shape[-2:]):
-        sizes = f"{shape_text(values.shape)}, the pictures are {shape_text(shape[-2:])}"
+        sizes = f"{_size(values.shape)}, the pictures are {_size(shape)}"
         raise InputError(f"is a mask of {sizes}", display(path))
     known: np.ndarray = np.asarray(
         (values > 0) | (low > 0)
@@ -50,3 +49,8 @@ def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
     if not known.any():
         raise InputError("is a mask without any known pixel (0 is missing)", display(path))
     return known
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """Width x height, and of how many, as everywhere in messages."""
+    return f"{shape[-1]} x {shape[-2]}" + (f" for {shape[0]:,}" if len(shape) == 3 else "")

@@ -36,7 +36,7 @@ def open_mat(source: Source) -> list[Entry]:
     try:
         import scipy.io  # noqa: F401
     except ImportError:
-        raise ExtraMissing(".mat files", "mat") from None
+        raise ExtraMissing("reading a .mat file", "mat") from None
     entries = []
     source.file.seek(0)
     head = source.file.read(128)

@@ -37,7 +37,7 @@ __all__ = [
 
 Source = str | bytes | os.PathLike[str]
 
-ORIENTATION = 0x0112
+ORIENTATION, X_RESOLUTION = 0x0112, 0x011A
 WHITE_IS = 0x0106  # TIFF's photometric interpretation
 SHORT_LEVELS = {"L;2": 85, "L;4": 17}  # PNG's tRNS counts in the file's few grey levels, Pillow's pixels in 256
 TOLD_IN_TIFF = (
@@ -49,7 +49,14 @@ TOLD_IN_TIFF = (
     0x013B,
     0x8298,
 )  # what a TIFF says of the picture, not of itself
-UNKEPT = {"xmp": "XMP", "photoshop": "Photoshop data", "comment": "comment", "text": "text"}
+UNKEPT = {
+    "gamma": "gamma",
+    "chromaticity": "chromaticities",
+    "xmp": "XMP",
+    "photoshop": "Photoshop data",
+    "comment": "comment",
+    "text": "text",
+}
 WORDS = {"1": "1 bit a pixel turned into grey 0 and 255", "RGBX": "unused fourth channel dropped"}
 
 
@@ -138,7 +145,8 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
     left_out = [word for key, word in UNKEPT.items() if image.info.get(key) or (key == "text" and _texts(image))]
     if left_out:
         notes.append(f"{' and '.join(left_out)} dropped")
-    dpi = _dpi(image.info.get("dpi"))
+    told = image.format != "TIFF" or X_RESOLUTION in image.tag_v2  # type: ignore[attr-defined]
+    dpi = _dpi(image.info.get("dpi")) if told else None  # Pillow makes up one for a TIFF without
     return Picture(
         pixels=pixels,
         levels=levels,

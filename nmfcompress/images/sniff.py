@@ -121,7 +121,11 @@ def describe(head: bytes) -> str | None:
     if head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
         return "a video"
     text = _text(head)
-    return None if text is None else _markup(text) or "a text file"
+    if text is None:
+        return None
+    return _markup(text) or next(
+        (phrase for magic, phrase in _STRANGERS if b"annex" in magic and magic in text), "a text file"
+    )
 
 
 def _is_picture(head: bytes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -127,23 +127,34 @@ def _stacked(
     pictures: Iterator[Picture], count: int, names: list[str], resize: tuple[int, int] | None, limits: Limits
 ) -> Stack:
     """Pictures in one array, the first of which sets shape and type."""
-    notes: Counter[str] = Counter()
+    notes: dict[str, list[str]] = defaultdict(list)
     first = next(pictures)
     like = _resized(first.pixels, resize)
     limits.admit(count * like.nbytes, f"a collection of {count:,} images of {shape_text(like.shape)}")
     images: np.ndarray = np.empty((count, *like.shape), like.dtype)
     done = 0
     for place, picture in enumerate(chain([first], pictures)):
-        with about(names[place % len(names)]):
+        name = names[place % len(names)]
+        with about(name):
             images[place] = _like(_resized(picture.pixels, resize), picture, images, first)
-        notes.update(note for note in picture.notes if not note.startswith("frame "))
-        if picture.alpha is not None:
-            notes["alpha left out"] += 1
+        for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
+            if not note.startswith("frame "):
+                notes[note].append(name)
         done = place + 1
-    said = tuple(f"{note} ({n:,} of {count:,} images)" if count > 1 else note for note, n in notes.items())
     return Stack(
-        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False, notes=said
-    )
+        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False,
+        notes=tuple(_counted(note, where, count) for note, where in notes.items()),
+        files=tuple(names) if len(names) == done else (),
+    )  # fmt: skip
+
+
+def _counted(note: str, where: list[str], count: int) -> str:
+    """A note with how many images it is about, and which."""
+    if count == 1:
+        return note
+    if len(where) == count:
+        return f"{note} (all {count:,} images)"
+    return f"{note} ({len(where):,} of {count:,} images, {'the first ' if len(where) > 1 else ''}{where[0]})"
 
 
 def _like(pixels: np.ndarray, picture: Picture, images: np.ndarray, first: Picture) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 PANEL_SIDE = 2048  # pixels a side at most
 SHOWN_SIDE = 168  # smaller pictures are enlarged (whole factors, no smoothing) to at least about this
 GAP = 8
+PERCENT = "percent: of the sum of squares of the data that each part explains"
+ROWS = 20  # pairs one below the other, before a new column begins
 ROOM_FOR_CAPTION = 150  # pixels that a narrow picture gets at most, so that its words are not cut
 PAPER, INK, FAINT = (255, 255, 255), (32, 32, 32), (112, 112, 112)
 
@@ -25,18 +28,44 @@ class Tile:
     caption: str = ""
 
 
-def display(pixels: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
-    """Pixels of any type as 8-bit ones; what is transparent shows white paper."""
-    if pixels.dtype == np.uint16:
-        shown = (pixels // 257).astype(np.uint8)
-    elif pixels.dtype.kind == "f":
-        shown = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-    else:
+@dataclass(frozen=True)
+class Span:
+    """The pixel values that are shown as black and as white."""
+
+    low: float = 0.0
+    high: float = 255.0
+
+    @classmethod
+    def of(cls, pixels: np.ndarray) -> Span:
+        """0 to 255 for 8 bits; the pixels' own range for all else, of which 8 bits would often show nothing."""
+        if pixels.dtype == np.uint8:
+            return cls()
+        low, high = float(pixels.min()), float(pixels.max())
+        return cls(low, high) if high > low else cls(0.0, high or 1.0)
+
+    @property
+    def words(self) -> str:
+        """For a caption; nothing for 8 bits."""
+        return "" if (self.low, self.high) == (0, 255) else f"shown from {self.low:.4g} to {self.high:.4g}"
+
+
+def display(pixels: np.ndarray, alpha: np.ndarray | None = None, span: Span | None = None) -> np.ndarray:
+    """Pixels of any type as 8-bit ones, within `span` (default: their own); what is transparent shows white paper."""
+    if pixels.dtype == np.uint8:
         shown = pixels
+    else:
+        span = span or Span.of(pixels)
+        unit = (pixels.astype(_work(pixels)) - span.low) / (span.high - span.low)
+        shown = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
     if alpha is None:
         return shown
     opacity = (alpha / 255).reshape(alpha.shape + (1,) * (shown.ndim - 2))
     return np.rint(shown * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
+def _work(pixels: np.ndarray) -> np.dtype:
+    """Floats in which differences of such pixels can be taken."""
+    return np.result_type(pixels.dtype, np.float32) if pixels.dtype.kind == "f" else np.dtype(np.float32)
 
 
 def stretch(values: np.ndarray) -> np.ndarray:
@@ -50,19 +79,21 @@ def own_range(values: np.ndarray) -> np.ndarray:
     return stretch(values - values.min())
 
 
-def error_picture(original: np.ndarray, reconstruction: np.ndarray) -> tuple[np.ndarray, float]:
+def error_picture(original: np.ndarray, reconstruction: np.ndarray, span: Span) -> tuple[np.ndarray, float]:
     """|original - reconstruction| made bright enough to see, 8 bit, and the factor by which it was brightened."""
-    error = np.abs(display(original).astype(np.float32) - display(reconstruction)) / 255
+    error = np.abs(np.subtract(original, reconstruction, dtype=_work(original))) / (span.high - span.low)
     top = float(error.max())
-    factor = 1 / top if top > 0 else 1.0
-    return np.rint(error * (255 * factor)).astype(np.uint8), factor
+    return stretch(error), 1 / top if top > 0 else 1.0
 
 
 def even_columns(count: int, aspect: float) -> int:
-    """Columns for `count` tiles of this height / width that fill the last row best, about 1.6 times as wide as high."""
-    ideal = max(1.0, float(np.sqrt(count * 1.6 * aspect)))
-    choices = range(min(count, max(1, int(ideal * 0.7))), min(count, int(ideal * 1.5) + 1) + 1)
-    return min(choices, key=lambda columns: (-count % columns, abs(columns - ideal)))
+    """Columns for `count` tiles of this height / width: few empty places, and about 1.6 times as wide as high."""
+    ideal = float(np.sqrt(count * 1.6 * aspect))
+
+    def badness(columns: int) -> float:
+        return (-count % columns) / count + 0.5 * abs(float(np.log(columns / ideal)))
+
+    return min(range(1, count + 1), key=badness)
 
 
 def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
@@ -77,7 +108,7 @@ def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
     w = max(w, min(ROOM_FOR_CAPTION, max(_width(tile.caption, size) for tile in tiles)))
     caption = line if any(tile.caption for tile in tiles) else 0
     rows = -(-len(tiles) // columns)
-    lines = _wrap(title, size + 2, columns * (w + GAP) - GAP) if title else []
+    lines = _wrap(_plain(title), size + 2, columns * (w + GAP) - GAP) if title else []
     height = GAP + rows * (h + caption + GAP) + (len(lines) * (line + 2) + GAP if lines else 0)
     canvas = Image.new("RGB", (GAP + columns * (w + GAP), height), PAPER)
     draw = ImageDraw.Draw(canvas)
@@ -86,7 +117,7 @@ def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
         canvas.paste(Image.fromarray(pixels), (x, y))
         draw.rectangle((x - 1, y - 1, x + pixels.shape[1], y + pixels.shape[0]), outline=(200, 200, 200))
         if tile.caption:
-            draw.text((x, y + pixels.shape[0] + 3), _cut(tile.caption, size, w), FAINT, _font(size))
+            draw.text((x, y + pixels.shape[0] + 3), _cut(_plain(tile.caption), size, w), FAINT, _font(size))
     for number, words in enumerate(lines):
         top = height - GAP - (len(lines) - number) * (line + 2)
         draw.text((GAP, top), words, INK, _font(size + 2))
@@ -97,11 +128,13 @@ def comparison(
     original: np.ndarray, reconstruction: np.ndarray, alpha: np.ndarray | None, caption: str, rank: int
 ) -> np.ndarray:
     """original | reconstruction | error, with `caption` under them."""
-    error, factor = error_picture(original, reconstruction)
+    span = Span.of(original)
+    error, factor = error_picture(original, reconstruction, span)
+    caption += f" · {span.words}" if span.words else ""
     return sheet(
         [
-            Tile(display(original, alpha), "original"),
-            Tile(display(reconstruction, alpha), f"reconstruction, rank {rank}"),
+            Tile(display(original, alpha, span), "original"),
+            Tile(display(reconstruction, alpha, span), f"reconstruction, rank {rank}"),
             Tile(error, f"error x {factor:.1f}" if error.any() else "error: none"),
         ],
         3,
@@ -110,30 +143,39 @@ def comparison(
 
 
 def pairs(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], title: str = "") -> np.ndarray:
-    """One row an image: original left, reconstruction right, words beside them. Returns (h, w, 3) uint8."""
-    shown = [(_fit(display(a), len(rows)), _fit(display(b), len(rows)), words) for a, b, words in rows]
+    """One row an image: original left, reconstruction right, words beside them; many rows in several columns.
+
+    Returns (h, w, 3) uint8.
+    """
+    spans = [Span.of(a) for a, _, _ in rows]
+    shown = [
+        (_fit(display(a, span=span), len(rows)), _fit(display(b, span=span), len(rows)), _plain(words))
+        for (a, b, words), span in zip(rows, spans, strict=True)
+    ]
     h, w = max(a.shape[0] for a, _, _ in shown), max(a.shape[1] for a, _, _ in shown)
     size = 15
-    beside = min(max(_width(part, size) for _, _, words in shown for part in words.split("\n")), PANEL_SIDE) + 2 * GAP
-    head = size + 2 * GAP
-    canvas = Image.new("RGB", (GAP + 2 * (w + GAP) + beside, head + len(shown) * (h + GAP)), PAPER)
+    head, line = size + 2 * GAP, size + 8
+    beside = min(max(_width(part, size) for _, _, words in shown for part in words.split("\n")), PANEL_SIDE)
+    across = max(2 * (w + GAP), _width("original  reconstruction", size)) + beside + 2 * GAP
+    columns = -(-len(shown) // ROWS)
+    deep = -(-len(shown) // columns)
+    if spans[0].words:
+        title += " · each shown from its lowest to its highest value"
+    lines = _wrap(_plain(title), size, columns * across - GAP) if title else []
+    canvas = Image.new("RGB", (GAP + columns * across, head + deep * (h + GAP) + len(lines) * line), PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text((GAP, GAP // 2), _cut("original", size, w), FAINT, _font(size))
-    draw.text((GAP + w + GAP, GAP // 2), _cut("reconstruction", size, w + beside), FAINT, _font(size))
-    for row, (a, b, words) in enumerate(shown):
-        y = head + row * (h + GAP)
-        canvas.paste(Image.fromarray(a), (GAP, y))
-        canvas.paste(Image.fromarray(b), (GAP + w + GAP, y))
+    for place, (a, b, words) in enumerate(shown):
+        x, y = GAP + place // deep * across, head + place % deep * (h + GAP)
+        second = x + max(w + GAP, _width("original  ", size))
+        if place % deep == 0:
+            draw.text((x, GAP // 2), "original", FAINT, _font(size))
+            draw.text((second, GAP // 2), "reconstruction", FAINT, _font(size))
+        canvas.paste(Image.fromarray(a), (x, y))
+        canvas.paste(Image.fromarray(b), (second, y))
         top = y + h // 2 - (size + 4) * (words.count("\n") + 1) // 2
-        draw.text((GAP + 2 * (w + GAP), top), words, INK, _font(size))
-    if title:
-        lines = _wrap(title, size, canvas.width - 2 * GAP)
-        taller = Image.new("RGB", (canvas.width, canvas.height + len(lines) * (size + 8)), PAPER)
-        taller.paste(canvas, (0, 0))
-        draw = ImageDraw.Draw(taller)
-        for number, words in enumerate(lines):
-            draw.text((GAP, canvas.height + number * (size + 8)), words, INK, _font(size))
-        canvas = taller
+        draw.text((second + w + GAP, top), words, INK, _font(size))
+    for number, words in enumerate(lines):
+        draw.text((GAP, canvas.height - (len(lines) - number) * line), words, INK, _font(size))
     return np.asarray(canvas)
 
 
@@ -149,6 +191,12 @@ def _fit(pixels: np.ndarray, tiles: int) -> np.ndarray:
         smaller = max(1, round(w * scale)), max(1, round(h * scale))
         return np.asarray(Image.fromarray(rgb).resize(smaller, Image.Resampling.BOX))
     return rgb.repeat(grow, axis=0).repeat(grow, axis=1) if grow > 1 else rgb
+
+
+def _plain(words: str) -> str:
+    """Words in letters that the font has: accents fall off, others become a question mark."""
+    folded = unicodedata.normalize("NFKD", words)
+    return "".join(c if c.isascii() or c in "·×" else "?" for c in folded if not unicodedata.combining(c))
 
 
 @cache

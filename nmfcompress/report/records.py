@@ -55,6 +55,11 @@ class Outcome:
             psnr_db=measured.psnr_db, ssim=measured.ssim, outputs=(), **about,
         )  # fmt: skip
 
+    @property
+    def likeness(self) -> str:
+        """The PSNR in words; pixels may be equal though the loss is not quite 0."""
+        return "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
+
     def to_json(self) -> str:
         """One line; `images` only for a collection."""
         fields = asdict(self)
@@ -123,14 +128,27 @@ def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:
 
 
 SUMMARY_ROWS = 20
-HEADINGS = ("input", "image", "size", "rank", "sweeps", "loss", "relative", "svd floor", "PSNR dB", "SSIM", "seconds")
+HEADINGS = (
+    "input",
+    "image",
+    "label",
+    "size",
+    "rank",
+    "sweeps",
+    "loss",
+    "relative",
+    "svd floor",
+    "PSNR dB",
+    "SSIM",
+    "seconds",
+)
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[str]:
     """The table for people, one line an outcome, the first SUMMARY_ROWS of them."""
     rows = [HEADINGS, *(_row(outcome) for outcome in outcomes[:SUMMARY_ROWS])]
-    if not any(row[1] for row in rows[1:]):
-        rows = [(row[0], *row[2:]) for row in rows]
+    used = [i for i in range(len(HEADINGS)) if any(row[i] for row in rows[1:])]
+    rows = [tuple(row[i] for i in used) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     sides = [str.ljust, *[str.rjust] * (len(widths) - 1)]
     lines = ["  ".join(side(c, w) for side, c, w in zip(sides, row, widths, strict=True)).rstrip() for row in rows]
@@ -141,12 +159,12 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
 
 def _row(o: Outcome) -> tuple[str, ...]:
     count = "" if o.images is None else f"{o.images:,} x "
-    image = text(o.image) + ("" if o.label is None else f" ({o.label})")
     return (
-        shortened(o.input), image, f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
+        shortened(o.input), text(o.image), shortened(text(o.label), 16),
+        f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
         f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}",
         figure(o.svd_floor, ".5g"),
-        "exact" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
+        "equal" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
     )  # fmt: skip
 
 

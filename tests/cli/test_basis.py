@@ -332,7 +332,7 @@ def test_mask(run, tmp_path):
     ("what", "files"),
     [
         ("basis", ["basis.png", "basis/basis-00.png", "basis/basis-01.png"]),
-        ("csv,factors", ["factors.npz", "loss.csv", "loss.png"]),
+        ("csv,factors", ["factors.npz", "loss.csv"]),
         ("factors,compare", ["factors.npz", "reconstructed.png"]),
     ],
 )
@@ -392,3 +392,22 @@ def test_a_movie_and_a_cube(data, tmp_path):
     assert (told["images"], told["width"], told["mode"]) == (500, 64, "I;16")
     done = real(tmp_path, "basis", data / "stacks/samson_bands_156x95x95_f32.npy", "-k", 3, "-n", 10, "--json", "-f")
     assert json.loads(done.stdout)["images"] == 156
+
+
+# Found by people who tried it
+
+
+def test_a_list_keeps_its_file_names(run, tmp_path):
+    for name in ("b.png", "a.png", "c.png"):
+        Image.fromarray(np.full((12, 12), ord(name[0]), np.uint8)).save(tmp_path / name)
+    said = run("basis", "b.png", "a.png", "c.png", "-k", 1, "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["input"] == "b.png and 2 more"
+    with np.load(tmp_path / "nmfc-out/factors.npz") as factors:
+        assert factors["files"].tolist() == ["b.png", "a.png", "c.png"]
+
+
+def test_parts_of_an_earlier_run_are_pointed_out(run, tmp_path):
+    given = ("basis", SAMPLES / "digits.npz", "--limit", 50, "-n", 2, "--write", "basis")
+    assert "earlier run" not in run(*given, "-k", 5).err
+    assert "3 more from an earlier run with more parts" in run(*given, "-k", 2, "-f").err

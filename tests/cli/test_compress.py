@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from commands import KEYS, SAMPLES, frames, log, mode_and_size, picture, read, real, timeless, tones, written
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from nmfcompress.images.pictures import read_image
 from nmfcompress.recipes import fit_picture
@@ -138,7 +139,7 @@ def test_mask(run, tmp_path):
 
     picture(tmp_path / "small.png", size=(7, 5))
     said = run("compress", "a.png", "-k", 1, "-f", "--mask", "small.png")
-    assert (said.code, said.err) == (1, "nmfc: small.png: is a mask of 5 x 7, the pictures are 20 x 30\n")
+    assert (said.code, said.err) == (1, "nmfc: small.png: is a mask of 7 x 5, the pictures are 30 x 20\n")
 
 
 # What files hold
@@ -230,7 +231,7 @@ def test_a_tree_is_mirrored(run, tmp_path):
         said = run("compress", "-r", "tree", *FAST, "-O", "tree/out", "--write", "image,csv", *force)
         assert said.code == 0, said.err
         assert written(tmp_path / "tree/out") == ["a.png", "b/a.png", "b/c/d.png", "loss.csv"]
-        assert "tree: passed over 1 that is no picture" in said.err
+        assert "tree: passed over notes.txt, by the ending no picture" in said.err
     assert {row["input"] for row in log(tmp_path / "tree/out")} == {"tree/a.png", "tree/b/a.jpg", "tree/b/c/d.bmp"}
 
 
@@ -522,8 +523,8 @@ def test_loss_png_of_archives_and_on_request(run, tmp_path):
     for words, there in (((), False), (("--plot",), True), (("--no-plot",), False)):
         assert run("compress", "a.png", *FAST, "-f", *words, "-O", f"out{words}").code == 0
         assert (tmp_path / f"out{words}/loss.png").exists() == there
-    given = (SAMPLES / "digits.npz", *FAST, "--limit", 2, "--write", "csv")
-    for words, there in (((), True), (("--no-plot",), False), (("--write", "image"), False)):
+    given = (SAMPLES / "digits.npz", *FAST, "--limit", 2)
+    for words, there in (((), True), (("--no-plot",), False), (("--write", "csv"), False)):
         assert run("compress", *given, *words, "-O", f"digits{words}").code == 0
         assert (tmp_path / f"digits{words}/loss.png").exists() == there
 
@@ -558,7 +559,7 @@ def test_json(run, tmp_path):
         assert 0 < one["ssim"] < 1
         assert one["seconds"] > 0
         stem = one["input"][0]
-        assert one["outputs"] == [f"nmfc-out/{stem}{ending}" for ending in THREE_ENDINGS]
+        assert one["outputs"] == [*(f"nmfc-out/{stem}{ending}" for ending in THREE_ENDINGS), "nmfc-out/loss.csv"]
         rows = [row for row in log(tmp_path / "nmfc-out") if row["input"] == one["input"]]
         assert len(rows) == one["sweeps"]
         assert float(rows[-1]["loss"]) == pytest.approx(one["loss"], rel=1e-6)
@@ -638,3 +639,63 @@ def test_an_input_on_a_pipe(nmfc, tmp_path):
     os.wait()
     assert done.returncode == 0, done.stderr
     assert mode_and_size(tmp_path / "b.png") == ("L", (320, 240))
+
+
+# Found by people who tried it
+
+
+def test_images_of_both_splits_have_indices_of_their_own(run, tmp_path):
+    said = run("compress", SAMPLES / "digits.npz", *FAST, "--split", "all", "--index", "0,1800", "--json")
+    assert said.code == 0
+    told = [json.loads(line) for line in said.out.splitlines()]
+    assert [one["image"] for one in told] == [0, 1800]
+    shared = {"nmfc-out/digits.compare.png", "nmfc-out/loss.png", "nmfc-out/loss.csv"}
+    assert all(shared <= set(one["outputs"]) for one in told)
+    assert all((tmp_path / path).exists() for one in told for path in one["outputs"])
+
+
+def test_several_folders_keep_their_names(run, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        picture(tmp_path / folder / "a.png")
+    assert run("compress", "-r", "one", "two", *FAST, "--write", "image").code == 0
+    assert written(tmp_path / "nmfc-out") == ["one/a.png", "two/a.png"]
+
+
+def test_sixteen_bits_of_a_small_range_are_seen(run, tmp_path):
+    values = (tones(24, 16).astype(np.uint16) + 300).clip(300, 600)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert run("compress", "a.png", *FAST).code == 0
+    shown = np.asarray(Image.open(tmp_path / "nmfc-out/a.compare.png").convert("L"))
+    panel = shown[12:100, 12:60]
+    assert panel.max() - panel.min() > 100
+
+
+def test_an_overview_of_many_has_them_all(run, tmp_path):
+    assert run("compress", SAMPLES / "digits.npz", *FAST, "--limit", 45, "-q").code == 0
+    width, height = mode_and_size(tmp_path / "nmfc-out/digits.compare.png")[1]
+    assert width > 3 * 168  # three columns of pairs, 15 high
+    assert height < 20 * 200
+
+
+def test_without_matplotlib_the_missing_plot_is_said_once(run, tmp_path, monkeypatch):
+    from nmfcompress.report import plots
+
+    monkeypatch.setattr(plots, "available", lambda: False)
+    said = run("compress", SAMPLES / "digits.npz", *FAST, "--limit", 2)
+    assert said.code == 0
+    assert said.err.count("nmfcompress[plot]") == 1
+    assert not (tmp_path / "nmfc-out/loss.png").exists()
+
+
+def test_what_png_says_about_colour_is_not_dropped_silently(run, tmp_path):
+    info = PngInfo()
+    info.add(b"gAMA", (100000).to_bytes(4, "big"))
+    Image.fromarray(tones(24, 16)).save(tmp_path / "a.png", pnginfo=info)
+    assert "gamma dropped" in run("compress", "a.png", *FAST).err
+
+
+def test_no_resolution_is_made_up(run, tmp_path):
+    Image.fromarray(tones(24, 16)).save(tmp_path / "a.tif")
+    assert run("compress", "a.tif", *FAST).code == 0
+    assert "dpi" not in Image.open(tmp_path / "nmfc-out/a.png").info

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.decomposition._nmf import _initialize_nmf
 
 from nmfcompress.errors import InputError, UsageError
-from nmfcompress.factor import factorize, start, transform
+from nmfcompress.factor import factorize, nmf, start, transform
 from nmfcompress.factor.blocks import as_blocks
 from nmfcompress.factor.nmf import best_rank_loss, factorize_best
 from nmfcompress.settings import Fit
@@ -658,3 +658,17 @@ def test_a_collection_of_100_mb_stays_uint8(m, n):
     nbytes, added = map(int, done.stdout.split())
     assert nbytes > 99.9e6
     assert added < nbytes
+
+
+def test_threads_of_ours_only_where_blas_has_one(monkeypatch):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    assert nmf.cores() == 1
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert nmf.cores() == len(os.sched_getaffinity(0))
+
+
+def test_explained_adds_up_to_what_the_fit_explains(rng):
+    found = factorize(rng.random((40, 30)), 5)
+    assert found.explained().sum() == pytest.approx(1 - found.relative_loss**2)
+    assert (np.diff(found.sorted().explained()) <= 0).all()

@@ -264,7 +264,7 @@ def test_a_mask_for_each_image(tmp_path):
 
 def test_a_mask_that_does_not_fit_is_refused(tmp_path):
     path = mask_file(tmp_path, KNOWN, "npy")
-    with pytest.raises(InputError, match=r"mask.npy: is a mask of 7 x 9, the pictures are 9 x 7"):
+    with pytest.raises(InputError, match=r"mask.npy: is a mask of 9 x 7, the pictures are 7 x 9"):
         read_mask(path, (9, 7), Limits())
     with pytest.raises(InputError, match="without any known pixel"):
         read_mask(mask_file(tmp_path, np.zeros((7, 9), np.uint8), "png"), (7, 9), Limits())

@@ -11,6 +11,7 @@ from nmfcompress.report import montage
 from nmfcompress.report.montage import (
     GAP,
     PANEL_SIDE,
+    Span,
     Tile,
     comparison,
     display,
@@ -129,9 +130,21 @@ def test_columns_of_a_few_tiles(count, aspect, columns):
 # Pixels for the eye
 
 
+@pytest.mark.parametrize("count", [4, 5, 7, 10, 13, 17, 50])
+def test_tiles_stand_in_a_block(count):
+    columns = montage.even_columns(count, 1.0)
+    assert 1 < columns <= count
+    assert count / columns <= columns + 1
+
+
+def test_letters_the_font_has_not_are_no_boxes():
+    assert montage._plain("café · 日本 × 2") == "cafe · ?? × 2"
+
+
 def test_display_knows_every_type():
     assert display(np.array([[0, 257, 65535]], np.uint16)).tolist() == [[0, 1, 255]]
-    assert display(np.array([[-0.1, 0.5, 1.2]], np.float32)).tolist() == [[0, 128, 255]]
+    assert display(np.array([[-0.1, 0.5, 1.2]], np.float32), span=Span(0, 1)).tolist() == [[0, 128, 255]]
+    assert display(np.array([[300, 400, 500]], np.uint16)).tolist() == [[0, 128, 255]]
     pixels = grey((3, 4))
     assert display(pixels) is pixels
 
@@ -163,11 +176,11 @@ def test_constants_have_no_range(level):
 def test_the_error_is_made_bright_enough_to_see():
     a, b = grey((4, 4)), grey((4, 4))
     b[1, 2] += 51
-    shown, factor = error_picture(a, b)
+    shown, factor = error_picture(a, b, Span())
     assert factor == pytest.approx(5)
     assert shown[1, 2] == 255
     assert shown.sum() == 255
-    none, factor = error_picture(a, a)
+    none, factor = error_picture(a, a, Span())
     assert not none.any()
     assert factor == 1
 

@@ -83,7 +83,7 @@ def test_every_curve_is_in_the_legend_by_its_own_words(label):
     figure = pytest.importorskip("matplotlib.figure").Figure()
     axes = figure.add_subplot()
     for c in (curve(label=label), curve(label="b")):
-        axes.plot([1, 2], label=plots._name(c))
+        axes.plot([1, 2], label=plots._name(c, True))
     texts = [text.get_text() for text in axes.legend().get_texts()]
     assert [text.strip().replace("\\$", "$") for text in texts] == [label, "b"]
 
