@@ -16,7 +16,7 @@ from .blocks import Blocks, Each, Filled, as_blocks, check_mask, scale_of, worke
 from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
 from .solvers import FLOOR, SOLVERS
 
-ROUNDING = 1e-6  # a relative_loss as small as float32 rounding: nothing is left to gain
+ROUNDING = 10  # a relative_loss below so many units of rounding is noise: nothing is left to gain
 WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
 
 
@@ -181,7 +181,7 @@ def factorize(
                 on_sweep(records[-1])
             if converged and last:
                 break
-            converged = tol > 0 and _settled(records, tol)
+            converged = tol > 0 and _settled(records, tol, ROUNDING * np.finfo(blocks.dtype).eps)
             if converged and inner == 1:
                 break
     return Factorization(codes, basis, tuple(records), converged)
@@ -319,8 +319,8 @@ def _objective(blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, n
     return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floor, level / 2)
 
 
-def _settled(records: list[SweepRecord], tol: float) -> bool:
+def _settled(records: list[SweepRecord], tol: float, noise: float) -> bool:
     if len(records) <= WINDOW:
         return False
     before, now = records[-1 - WINDOW].loss, records[-1].loss
-    return bool(before - now <= tol * before) or records[-1].relative_loss <= ROUNDING
+    return bool(before - now <= tol * before) or 0 < records[-1].relative_loss <= noise
