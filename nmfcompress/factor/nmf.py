@@ -181,7 +181,7 @@ def factorize(
                 on_sweep(records[-1])
             if converged and last:
                 break
-            converged = tol > 0 and _settled(records, tol, ROUNDING * np.finfo(blocks.dtype).eps)
+            converged = tol > 0 and _settled(records, tol, ROUNDING * float(np.finfo(blocks.dtype).eps))
             if converged and inner == 1:
                 break
     return Factorization(codes, basis, tuple(records), converged)
@@ -323,4 +323,4 @@ def _settled(records: list[SweepRecord], tol: float, noise: float) -> bool:
     if len(records) <= WINDOW:
         return False
     before, now = records[-1 - WINDOW].loss, records[-1].loss
-    return bool(before - now <= tol * before) or 0 < records[-1].relative_loss <= noise
+    return before - now <= tol * before or 0 < records[-1].relative_loss <= noise

@@ -672,3 +672,13 @@ def test_explained_adds_up_to_what_the_fit_explains(rng):
     found = factorize(rng.random((40, 30)), 5)
     assert found.explained().sum() == pytest.approx(1 - found.relative_loss**2)
     assert (np.diff(found.sorted().explained()) <= 0).all()
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+@pytest.mark.parametrize("masked", [False, True])
+def test_records_are_plain_numbers(divergence, masked, rng):
+    mask = rng.random((12, 9)) > 0.2 if masked else None
+    for tol in (1e-4, 0.0, 0.5):
+        found = factorize(rng.random((12, 9), np.float32), 2, divergence=divergence, mask=mask, tol=tol)
+        assert type(found.converged) is bool
+        assert {type(r.loss) for r in found.records} | {type(r.relative_loss) for r in found.records} == {float}
