@@ -8,6 +8,7 @@ from .errors import InputError
 
 WINDOW = 11  # pixels, of SSIM's Gaussian
 SIGMA = 1.5
+TOGETHER = 2**20  # values that are turned into float64 at a time
 TILE = 64  # windows filtered by one product
 C1, C2 = 0.01**2, 0.03**2
 
@@ -23,8 +24,20 @@ def peak(dtype: np.dtype) -> float:
 def mse(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Mean squared error in squared pixel values, over the entries where `mask` (broadcastable) is True."""
     _check(a, b)
-    squares = np.square(np.subtract(a, b, dtype=np.float64))
-    return float(squares.mean() if mask is None else squares.mean(where=np.broadcast_to(mask, squares.shape)))
+    if mask is not None:
+        try:
+            mask = np.broadcast_to(np.asarray(mask, dtype=bool), a.shape)
+        except ValueError:
+            raise InputError(f"mask has shape {np.shape(mask)} (expected {a.shape}, that of the pictures)") from None
+    count = a.size if mask is None else int(np.count_nonzero(mask))
+    if not count:
+        raise InputError("no pixels to compare")
+    total, rows = 0.0, max(1, TOGETHER // max(1, a.size // len(a))) if a.ndim else 1
+    for top in range(0, len(a) if a.ndim else 1, rows):
+        part = slice(top, top + rows) if a.ndim else ...
+        squares = np.square(np.subtract(a[part], b[part], dtype=np.float64))
+        total += float(squares.sum() if mask is None else squares.sum(where=mask[part]))
+    return total / count
 
 
 def psnr(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float | None:
@@ -67,6 +80,8 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float | None:
         Their shapes or types differ.
     """
     _check(a, b)
+    if a.ndim not in (2, 3):
+        raise InputError(f"pictures have shape {a.shape} (expected (h, w) or (h, w, channels))")
     if a.ndim == 2:
         a, b = a[:, :, None], b[:, :, None]
     return ssim_stack(np.moveaxis(a, 2, 0), np.moveaxis(b, 2, 0))
@@ -76,17 +91,23 @@ def ssim_stack(a: np.ndarray, b: np.ndarray) -> float | None:
     """The mean SSIM of planes, arrays of shape (n, h, w); None below 11 pixels a side."""
     if min(a.shape[1:]) < WINDOW:
         return None
-    step = max(1, 2**20 // (a.shape[1] * a.shape[2]))
-    parts = [_ssim_sum(a[i : i + step], b[i : i + step]) for i in range(0, len(a), step)]
-    return float(sum(parts) / len(a))
+    n, h, w = a.shape
+    images, rows = max(1, TOGETHER // (h * w)), max(1, TOGETHER // w)
+    total = 0.0
+    for i in range(0, n, images):
+        for top in range(0, h - WINDOW + 1, rows):
+            strip = slice(i, i + images), slice(top, top + rows + WINDOW - 1)
+            total += _ssim_sum(a[strip], b[strip])
+    return float(total / (n * (h - WINDOW + 1) * (w - WINDOW + 1)))
 
 
 def _ssim_sum(a: np.ndarray, b: np.ndarray) -> float:
+    """SSIM added up over every window of planes (n, h, w)."""
     x, y = a / peak(a.dtype), b / peak(b.dtype)
     mx, my = _blur(x), _blur(y)
     vx, vy, cov = _blur(x * x) - mx * mx, _blur(y * y) - my * my, _blur(x * y) - mx * my
     values = ((2 * mx * my + C1) * (2 * cov + C2)) / ((mx * mx + my * my + C1) * (vx + vy + C2))
-    return float(values.mean(axis=(1, 2)).sum())
+    return float(values.sum())
 
 
 def _blur(x: np.ndarray) -> np.ndarray:
@@ -110,6 +131,8 @@ def _blur_last(x: np.ndarray) -> np.ndarray:
 
 
 def _check(a: np.ndarray, b: np.ndarray) -> None:
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        raise InputError(f"pictures are {type(a).__name__} and {type(b).__name__} (expected arrays)")
     peak(a.dtype)  # refuses what are no pixels
     if a.shape != b.shape or a.dtype != b.dtype:
         raise InputError(f"pictures differ: {a.shape} {a.dtype} and {b.shape} {b.dtype} (expected one shape and type)")

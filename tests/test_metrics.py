@@ -145,3 +145,13 @@ def test_types_without_a_peak_are_refused(measure, dtype):
     pixels = np.ones((20, 20), dtype)
     with pytest.raises(InputError, match=dtype):
         measure(pixels, np.zeros_like(pixels))
+
+
+def test_what_cannot_be_compared_is_refused():
+    a = np.zeros((4, 4), np.uint8)
+    for wrong in (lambda: psnr([1], [2]), lambda: ssim(a[0], a[0]), lambda: psnr(a[:0], a[:0])):
+        with pytest.raises(InputError):
+            wrong()
+    for mask in (np.zeros((4, 4), bool), np.ones((3, 3), bool)):
+        with pytest.raises(InputError):
+            psnr(a, a, mask)

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, UsageError, about
 from ..images import masks
 from ..images.files import display
-from ..images.limits import Limits, limits_of
+from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.saving import KINDS, encode_picture, kind_of
 from ..recipes import PictureFit, caveats, fit_picture
 from ..report import montage, plots
@@ -147,7 +147,9 @@ def _one(work: Run, source: Source, item: Item, batch: Batch, shared: list[str])
         return None
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
     m, n = picture.pixels.shape[0], picture.pixels.size // picture.pixels.shape[0]
-    work.limits.admit_fit(m, n, min(work.fit.rank, m, n))  # a rank above both is refused by the core
+    work.limits.admit_fit(
+        m, n, min(work.fit.rank, m, n), m * n * WORK_BYTES
+    )  # a rank above both is refused by the core
     console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
@@ -193,7 +195,8 @@ def _parts(found: PictureFit, rank: int) -> np.ndarray:
     """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
     explained = found.fit.explained()
     shown = min(rank, SHEET_PARTS)
-    tiles = [montage.Tile(montage.stretch(found.part(j)), f"part {j}: {explained[j]:.1%}") for j in range(shown)]
+    panels = (montage.fitted(montage.stretch(found.part(j)), shown) for j in range(shown))  # small ones are kept
+    tiles = [montage.Tile(panel, f"part {j}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
     h, w = found.reconstruction.shape[:2]
     columns = montage.even_columns(shown, h / w) if shown > 3 else shown
     more = f" · the first {shown} of {rank}" if rank > shown else ""

@@ -78,7 +78,7 @@ class Console:
             raise
         except NmfcError as error:
             if error.source is None:
-                error.source = display(name)
+                error.source = display(name) or "''"
             if self.talk.debug:
                 raise
             self.failures.append(name)

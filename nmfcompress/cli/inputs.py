@@ -148,9 +148,9 @@ def pictures(source: Source, reading: Reading, selection: Selection, limits: Lim
     data = content(source, limits)
     if stacks.is_archive(data):
         return _of_archive(source, data, reading, selection, limits)
-    if selection != Selection(limit=selection.limit):
+    if selection != Selection(limit=selection.limit) or (reading.key, reading.axis, reading.order) != (None, None, "C"):
         raise UsageError(
-            f"{display(source.path)} is a picture; --split, --label, --index and --one-per-label are for archives"
+            f"{display(source.path)} is a picture; --split, --label, --index, --key and the like are for arrays"
         )
     if reading.frame != 0:
         picture = read_image(data, name=source.path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
@@ -227,6 +227,8 @@ def _listed(name: str, nul: bool) -> list[str]:
             data = Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", name) from None
+    if not nul and b"\0" in data:
+        raise UsageError(f"{display(name)} is separated by NUL bytes (pass -0)")
     lines = data.split(b"\0") if nul else data.splitlines()
     return [os.fsdecode(line) for line in lines if line]
 

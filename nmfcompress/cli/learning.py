@@ -105,7 +105,7 @@ def _possible(rank: int, stack: Stack) -> int:
 
 def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
     shape = stack.images.shape
-    limits.admit_fit(shape[0], int(np.prod(shape[1:])), _possible(fit.rank, stack))
+    limits.admit_fit(shape[0], int(np.prod(shape[1:])), _possible(fit.rank, stack), stack.images.nbytes)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)
@@ -154,7 +154,8 @@ def _sheet(learned: Learned) -> bytes:
     """The contact sheet of the basis."""
     explained, basis = learned.found.fit.explained(), learned.found.basis
     shown = min(len(basis), SHEET_PARTS)
-    tiles = [montage.Tile(montage.own_range(basis[j]), f"{j:02}: {explained[j]:.1%}") for j in range(shown)]
+    panels = (montage.fitted(montage.own_range(basis[j]), shown) for j in range(shown))
+    tiles = [montage.Tile(panel, f"{j:02}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
     columns = montage.even_columns(shown, basis.shape[1] / basis.shape[2])
     name = display(os.path.basename(learned.name) or learned.name)
     figures = f"rank {learned.fit.rank} · {_figures(learned)}"

@@ -65,6 +65,8 @@ def main(args: list[str] | None = None) -> NoReturn:
         os.environ[name] = "1"
     with contextlib.suppress(ValueError):  # not in the main thread, as in some test runners
         signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL):
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     for closed in (0, 1, 2):  # a file opened later must not become one of them: libraries write to 2 by themselves
         try:
             os.fstat(closed)

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import OutputError, UsageError
-from ..images.files import display, file_id, fit_name, make_folder, write_bytes
+from ..errors import OutputError, UsageError, about
+from ..images.files import display, file_id, fit_name, locked, make_folder, write_bytes
 from ..report.records import Curve, merge_csv
 from ..settings import Writing
 from .inputs import STDIN, Source
@@ -73,18 +73,23 @@ class Outputs:
         if not curves:
             return None
         path = self.at_root("loss.csv")
-        try:
-            old = Path(path).read_bytes().decode("utf-8", "surrogateescape") if os.path.exists(path) else None
-        except OSError as error:
-            raise OutputError(f"cannot be read: {error.strerror}", display(path)) from None
-        try:
-            merged = merge_csv(old, curves)
-        except OutputError as error:
-            error.source = display(path)
-            raise
         make_folder(self.writing.folder)
-        write_bytes(path, merged.encode("utf-8", "surrogateescape"), overwrite=True, inputs=self.inputs)
+        with about(display(path)), locked(self.writing.folder):
+            merged = merge_csv(_text_of(path), curves)
+            write_bytes(path, merged.encode("utf-8", "surrogateescape"), overwrite=True, inputs=self.inputs)
         return path
+
+
+def _text_of(path: str) -> str | None:
+    """A log that is there already; anything but a regular file is none."""
+    if not os.path.exists(path):
+        return None
+    if not os.path.isfile(path):
+        raise OutputError("exists and is no regular file; move it away")
+    try:
+        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise OutputError(f"cannot be read: {error.strerror}") from None
 
 
 def stems(sources: Sequence[Source]) -> dict[Source, str]:

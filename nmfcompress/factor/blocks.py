@@ -100,6 +100,8 @@ def row_blocks(shape: tuple[int, int], dtype: np.dtype) -> list[slice]:
 
 def as_blocks(V: np.ndarray | Blocks) -> Blocks:
     """`V` itself when it speaks the protocol, else V as an array in blocks."""
+    if isinstance(V, np.ma.MaskedArray):
+        raise InputError("V is a masked array (pass its data, and mask=~V.mask: True = known)")
     return V if hasattr(V, "rows") and hasattr(V, "read") else ArrayBlocks(np.asarray(V))
 
 

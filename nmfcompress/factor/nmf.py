@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import start
-from .blocks import Blocks, Each, Filled, as_blocks, check_mask, scale_of, workers
+from .blocks import LARGEST, Blocks, Each, Filled, as_blocks, check_mask, scale_of, workers
 from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
 from .solvers import FLOOR, SOLVERS
 
@@ -229,8 +229,9 @@ def transform(
     Returns
     -------
     array, shape (m, rank)
-        For the data that H was learned from, the W that `factorize` returned (Frobenius, no mask: to 1e-4); where no
-        shortcut solves for it, codes whose loss is the same to about 0.1 %, though entries may differ by more.
+        For the data that H was learned from, the W that `factorize` returned (Frobenius, no mask: to 1e-4, unless parts
+        are linearly dependent, when only the loss is the same); for other divergences and masks, codes whose loss is
+        the same to about 0.5 %, though entries may differ by more.
     """
     blocks = as_blocks(V)
     fit = Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs)
@@ -301,8 +302,12 @@ def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -
     X = np.asarray(X)
     if X.shape != shape:
         raise UsageError(f"{name} has shape {X.shape} (expected {shape})")
-    if X.dtype.kind not in "fiu" or not np.isfinite(X).all() or X.min() < 0:
+    if X.dtype.kind not in "fiu":
+        raise UsageError(f"{name} has type {X.dtype} (expected real numbers)")
+    if not np.isfinite(X).all() or X.min() < 0:
         raise UsageError(f"{name} has negative, NaN or infinite values (expected finite values >= 0)")
+    if X.max() > LARGEST:
+        raise UsageError(f"{name} has values up to {X.max():g} (expected at most {LARGEST:g}: scale it)")
     return X.astype(dtype)
 
 

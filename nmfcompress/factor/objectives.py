@@ -182,7 +182,7 @@ class BetaDivergence:
         if mask is not None:
             V = V * mask
         if self.beta == 0:
-            V = np.maximum(V, V.dtype.type(self.zero))
+            V = np.where(V == 0, V.dtype.type(self.zero), V)
         return V, mask
 
     def _product(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:

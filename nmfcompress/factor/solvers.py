@@ -15,6 +15,7 @@ import numpy as np
 # was driven to zero grow again, and stays far from denormal floats, even squared and in float32.
 FLOOR = 1e-12
 LEAPS = (10, 20, 40, 80, 160, 320, 640)  # rounds of coordinate descent after which the support is tried as it stands
+RIDGE = 1e-13  # relative to G's diagonal: collinear parts have a minimizer too, if not just one
 STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
 
 
@@ -89,12 +90,12 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
 def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> np.ndarray:
     """Put the columns of x to the minimizer on their own support where that is the minimizer; which ones, (m,) bool."""
     k, m = x.shape
-    right = np.zeros(m, dtype=bool)
+    right, used = np.zeros(m, dtype=bool), np.diag(G) > 0
     for first in range(0, m, max(1, 2**21 // k**2)):
         part = slice(first, first + max(1, 2**21 // k**2))
-        free = (x[:, part] > 0).T
+        free = (x[:, part] > 0).T & used
         systems = np.where(free[:, :, None] & free[:, None, :], G, 0.0)
-        systems[:, range(k), range(k)] += ~free
+        systems[:, range(k), range(k)] += ~free + RIDGE * np.trace(G) / k
         try:
             y = np.linalg.solve(systems, np.where(free, a[:, part].T, 0.0)[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:
@@ -102,7 +103,7 @@ def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> n
         least = -slack * np.abs(a[:, part]).max(axis=0)[:, None]
         slope = y @ G - a[:, part].T
         met = ((y >= 0) & np.where(free, np.abs(slope) <= -least, slope >= least)).all(axis=1)
-        x[:, part] = np.where(met, y.T, x[:, part])
+        x[:, part] = np.where(met & used[:, None], y.T, x[:, part])
         right[part] = met
     return right
 

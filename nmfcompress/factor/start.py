@@ -6,7 +6,7 @@ import numpy as np
 
 from .blocks import Blocks, Each
 
-SLAB = 2**22  # entries of V in float64 at a time, where its rows are multiplied with one another
+SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
 def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

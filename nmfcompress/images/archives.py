@@ -305,7 +305,7 @@ def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) ->
                     len(other.shape) == 2 and min(other.shape) > 1000
                 )  # 1,000 classes are many
                 if not other.problem and (odd or not set(other.shape) & set(entry.shape)):
-                    log.assumed.append(f"{other} left out: not one for each image")
+                    log.notes.append(f"{other} left out: not one label for each image")
                     continue
                 with _labels_may_fail(printable(other.name), log):
                     return _as_labels(other.read(limits, kinds="biufUS"))

@@ -115,6 +115,24 @@ def make_folder(path: str | os.PathLike[str]) -> None:
             raise OutputError("is a file, expected a folder for the outputs") from None
 
 
+@contextmanager
+def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a folder against other processes that lock it too, while a file in it is read and written again."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks here: the last writer wins
+        yield
+        return
+    with _output_errors(os.fspath(folder)):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def file_id(path: str | os.PathLike[str] | int) -> FileId | None:
     """(device, inode) of the file at `path` (or of a descriptor), the same by every path to it; None without one."""
     try:

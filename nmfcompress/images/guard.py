@@ -218,6 +218,8 @@ def _unknown(head: bytes) -> str:
 
 def _signature(head: bytes) -> str | None:
     """The format that a file says it has in its first bytes."""
+    if len(head) < 16:  # shorter than any header, and than what Pillow's own tests index into
+        return None
     for word in FORMATS:
         accepts = Image.OPEN[word][1]
         if accepts is not None and accepts(head[:16]) is True:

@@ -56,15 +56,15 @@ class Limits:
             raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
         self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
 
-    def admit_fit(self, m: int, n: int, rank: int) -> None:
-        """Raise TooLarge when factorizing an (m, n) matrix at `rank` needs more than is allowed.
+    def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
+        """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
         Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
         """
-        self.admit(4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        self.admit(held + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
 
-WORK_BYTES = 24  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
+WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 
 
 def size(nbytes: int) -> str:

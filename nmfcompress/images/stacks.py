@@ -38,6 +38,8 @@ def is_archive(source: str | bytes) -> bool:
             return file.seekable() and identify(file.read(HEAD)) in ARCHIVES
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", display(source)) from None
+    except ValueError:  # a NUL byte, or a surrogate that no file system spells
+        raise InputError("is no possible file name", display(source)) from None
 
 
 def to_gray(pixels: np.ndarray) -> np.ndarray:
@@ -91,8 +93,10 @@ def read_stack(
     limits = limits or Limits()
     if isinstance(source, bytes):
         single: str | bytes | None = source
+    elif not isinstance(source, str | os.PathLike | Sequence):
+        raise UsageError(f"source is {type(source).__name__} (expected a path, bytes, or a list of paths)")
     elif isinstance(source, str | os.PathLike):
-        single = os.fspath(source)
+        single = str(os.fspath(source))
         if os.path.isdir(single):
             source = sorted(p for p in Path(single).iterdir() if p.suffix.lower() in ENDINGS and p.is_file())
             if not source:
@@ -101,7 +105,7 @@ def read_stack(
     else:
         if not source:
             raise UsageError("a collection of no pictures (expected at least one)")
-        single = os.fspath(source[0]) if len(source) == 1 else None
+        single = str(os.fspath(source[0])) if len(source) == 1 else None  # type: ignore[arg-type]
     if single is None:
         return _of_files([os.fspath(path) for path in source], gray, resize, limits)  # type: ignore[union-attr,arg-type]
     known = name or ("-" if isinstance(single, bytes) else display(single))

@@ -101,8 +101,8 @@ def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
     if not tiles:
         raise ValueError("a sheet needs a tile")
     columns = min(columns, len(tiles))
-    fitted = [_fit(tile.pixels, len(tiles)) for tile in tiles]
-    h, w = max(p.shape[0] for p in fitted), max(p.shape[1] for p in fitted)
+    panels = [fitted(tile.pixels, len(tiles)) for tile in tiles]
+    h, w = max(p.shape[0] for p in panels), max(p.shape[1] for p in panels)
     size = 13 if w < 600 else min(max(13, w // 48), 32)
     line = size + 8
     w = max(w, min(ROOM_FOR_CAPTION, max(_width(tile.caption, size) for tile in tiles)))
@@ -112,7 +112,7 @@ def sheet(tiles: Sequence[Tile], columns: int, title: str = "") -> np.ndarray:
     height = GAP + rows * (h + caption + GAP) + (len(lines) * (line + 2) + GAP if lines else 0)
     canvas = Image.new("RGB", (GAP + columns * (w + GAP), height), PAPER)
     draw = ImageDraw.Draw(canvas)
-    for place, (tile, pixels) in enumerate(zip(tiles, fitted, strict=True)):
+    for place, (tile, pixels) in enumerate(zip(tiles, panels, strict=True)):
         x, y = GAP + (place % columns) * (w + GAP), GAP + (place // columns) * (h + caption + GAP)
         canvas.paste(Image.fromarray(pixels), (x, y))
         draw.rectangle((x - 1, y - 1, x + pixels.shape[1], y + pixels.shape[0]), outline=(200, 200, 200))
@@ -149,7 +149,7 @@ def pairs(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], title: str = "") -
     """
     spans = [Span.of(a) for a, _, _ in rows]
     shown = [
-        (_fit(display(a, span=span), len(rows)), _fit(display(b, span=span), len(rows)), _plain(words))
+        (fitted(display(a, span=span), len(rows)), fitted(display(b, span=span), len(rows)), _plain(words))
         for (a, b, words), span in zip(rows, spans, strict=True)
     ]
     h, w = max(a.shape[0] for a, _, _ in shown), max(a.shape[1] for a, _, _ in shown)
@@ -179,17 +179,17 @@ def pairs(rows: Sequence[tuple[np.ndarray, np.ndarray, str]], title: str = "") -
     return np.asarray(canvas)
 
 
-def _fit(pixels: np.ndarray, tiles: int) -> np.ndarray:
+def fitted(pixels: np.ndarray, tiles: int) -> np.ndarray:
     """RGB pixels, enlarged by a whole factor or scaled down so that a sheet of `tiles` stays looked-at size."""
-    rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
     most = PANEL_SIDE if tiles <= 3 else max(PANEL_SIDE * 2 // max(int(np.ceil(np.sqrt(tiles))), 1), 64)
-    h, w = rgb.shape[:2]
+    h, w = pixels.shape[:2]
     least = min(SHOWN_SIDE if tiles <= 40 else SHOWN_SIDE // 2, most)
     grow = max(1, -(-least // max(h, w)))
     if max(h, w) > most:
         scale = most / max(h, w)
         smaller = max(1, round(w * scale)), max(1, round(h * scale))
-        return np.asarray(Image.fromarray(rgb).resize(smaller, Image.Resampling.BOX))
+        pixels = np.asarray(Image.fromarray(pixels).resize(smaller, Image.Resampling.BOX))
+    rgb = np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
     return rgb.repeat(grow, axis=0).repeat(grow, axis=1) if grow > 1 else rgb
 
 

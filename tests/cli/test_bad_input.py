@@ -612,3 +612,55 @@ def test_labels_instead_of_images(data, run):
     for command in COMMANDS:
         said = run(command, data / "mnist/train-labels-idx1-ubyte.gz", *FAST)
         refused(said, "holds 60,000 labels, not images: name the images file")
+
+
+# Found by people who tried to break it
+
+
+@pytest.mark.parametrize("content", [b"\x01", b"\x01\x02\x03", b"\xff\xd8", b"\x00" * 15])
+def test_a_file_of_a_few_bytes_costs_itself_only(run, tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    picture(tmp_path / "b.png")
+    said = run("compress", "a.png", "b.png", *FAST)
+    assert said.code == 1
+    assert said.err.startswith("nmfc: a.png: ")
+    assert "internal" not in said.err
+    assert (tmp_path / "nmfc-out/b.png").exists()
+
+
+def test_a_list_separated_by_nul_asks_for_the_option(run, tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "list").write_bytes(b"a.png\0b.png\0")
+    said = run("compress", *FAST, "--files-from", "list")
+    assert (said.code, said.err) == (2, "nmfc: list is separated by NUL bytes (pass -0)\n")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_a_log_that_is_no_file_is_refused(run, tmp_path, make):
+    picture(tmp_path / "a.png")
+    (tmp_path / "nmfc-out").mkdir()
+    make(tmp_path / "nmfc-out/loss.csv")
+    said = run("compress", "a.png", *FAST)
+    assert said.code == 1
+    assert "loss.csv: exists and is no regular file" in said.err
+
+
+def test_processes_that_share_a_folder_lose_no_rows(tmp_path):
+    names = [f"{i}.png" for i in range(6)]
+    for seed, name in enumerate(names):
+        picture(tmp_path / name, seed=seed)
+    words = [*COMMAND, "compress", "-k", "1", "-n", "3", "--write", "csv", "-q"]
+    running = [subprocess.Popen([*words, name], cwd=tmp_path, env=environment()) for name in names]
+    assert [process.wait(60) for process in running] == [0] * 6
+    assert {line.split(",")[0] for line in (tmp_path / "nmfc-out/loss.csv").read_text().splitlines()[1:]} == set(names)
+
+
+def test_the_work_is_within_what_was_allowed(tmp_path):
+    """Memory while a picture is factorized at a high rank: what --max-memory says, and the program."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), np.uint8)).save(tmp_path / "a.png")
+    words = ("compress", "a.png", "-k", "64", "-n", "1", "--inner", "1")
+    refusal = measured(tmp_path, *words, "--max-memory", "1MB")
+    assert refusal[0] == 1
+    code, said, _, megabytes = measured(tmp_path, *words, "--max-memory", "250MB")
+    assert code == 0, said
+    assert megabytes < 250 + 150

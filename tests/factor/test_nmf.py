@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import nnls
 from sklearn.decomposition._nmf import _initialize_nmf
 
 from nmfcompress.errors import InputError, UsageError
@@ -34,7 +35,7 @@ def unit(V):
 
 def seen(V, divergence):
     """V as the divergence sees it: under Itakura-Saito zeros count as half a grey level."""
-    return np.maximum(unit(V), 0.5 / LEVELS.get(V.dtype, 255)) if divergence == "is" else unit(V)
+    return np.where(V == 0, 0.5 / LEVELS.get(V.dtype, 255), unit(V)) if divergence == "is" else unit(V)
 
 
 def loss_of(V, W, H, divergence="frobenius", mask=True):
@@ -370,13 +371,13 @@ def test_transform_gives_the_codes_of_the_fit(dtype, sweeps, rng):
 @pytest.mark.parametrize("divergence", ["kl", "is", "masked frobenius"])
 @pytest.mark.parametrize("sweeps", [5, 200])
 def test_transform_gives_codes_as_good_as_those_of_the_fit(divergence, sweeps, rng):
-    """Multiplicative steps end at other codes of nearly the same loss: within 0.1 % (measured), not the same codes."""
+    """Multiplicative steps end at other codes of nearly the same loss: within 0.4 % (measured), not the same codes."""
     V = planted(60, 40, 4) + rng.random((60, 40))
     mask = rng.random(V.shape) < 0.8 if divergence.startswith("masked") else None
     known, divergence = True if mask is None else mask, divergence.removeprefix("masked ")
     found = factorize(V, 4, divergence=divergence, mask=mask, max_sweeps=sweeps)
     codes = transform(V, found.H, divergence=divergence, mask=mask)
-    np.testing.assert_allclose(loss_of(V, codes, found.H, divergence, known), found.loss, rtol=2e-3)
+    np.testing.assert_allclose(loss_of(V, codes, found.H, divergence, known), found.loss, rtol=5e-3)
     residual = (codes - found.W) @ found.H
     assert np.linalg.norm(residual) < 0.05 * np.linalg.norm(found.W @ found.H)
 
@@ -682,3 +683,30 @@ def test_records_are_plain_numbers(divergence, masked, rng):
         found = factorize(rng.random((12, 9), np.float32), 2, divergence=divergence, mask=mask, tol=tol)
         assert type(found.converged) is bool
         assert {type(r.loss) for r in found.records} | {type(r.relative_loss) for r in found.records} == {float}
+
+
+def test_itakura_saito_lifts_zeros_only(rng):
+    V = rng.random((20, 3)) @ rng.random((3, 15)) * 1e-4
+    found = factorize(V, 2, divergence="is", max_sweeps=50)
+    ratio = V / (found.W @ found.H)
+    assert found.loss == pytest.approx((ratio - np.log(ratio) - 1).sum(), rel=1e-6)
+
+
+def test_a_start_too_large_is_refused(rng):
+    with pytest.raises(UsageError, match="W has values up to 1e"):
+        factorize(rng.random((6, 5), np.float32), 2, W=np.full((6, 2), 1e100), H=np.ones((2, 5)))
+
+
+def test_a_masked_array_is_refused(rng):
+    with pytest.raises(InputError, match="masked array"):
+        factorize(np.ma.masked_array(rng.random((6, 5)), rng.random((6, 5)) > 0.5), 2)
+
+
+def test_codes_of_dependent_parts_are_minimal(rng):
+    """More parts than the linear rank: codes are not unique, the loss is."""
+    V = rng.random((60, 4)) @ rng.random((4, 30)) + 0.05 * rng.random((60, 30))
+    H = rng.random((4, 30))
+    H = np.concatenate([H, 0.5 * H[:2] + 0.5 * H[2:], H[:1]])
+    W = transform(V, H)
+    best = sum(nnls(H.T, row)[1] ** 2 for row in V)
+    assert np.square(V - W @ H).sum() == pytest.approx(best, rel=1e-9)
