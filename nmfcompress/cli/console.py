@@ -15,7 +15,7 @@ from ..factor.nmf import SweepRecord
 from ..images.files import display
 from ..report.records import Outcome, shortened, summary
 from ..settings import Talk
-from .streams import tell
+from .streams import stop_by_exception, tell
 
 
 class Console:
@@ -32,6 +32,7 @@ class Console:
             raise OutputError("is closed, and --json writes to it", "stdout")
 
     def __enter__(self) -> Console:
+        stop_by_exception()
         return self
 
     def __exit__(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from .. import __version__
 from ..errors import NmfcError
-from .streams import discard, tell
+from .streams import Terminated, discard, tell
 
 COMMANDS = {"compress": "compress", "basis": "basis"}  # command: its module in this folder
 BLAS_THREADS = (
@@ -25,10 +22,6 @@ BLAS_THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 PIPE_CLOSED, INTERRUPTED, TERMINATED = 141, 130, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM, as an exception, so that temporary files are removed on the way out."""
 
 
 class Commands(click.Group):
@@ -63,10 +56,6 @@ def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit as design and README say: 0, 1, 2, 3, 130, 141 or 143."""
     for name in BLAS_THREADS:  # other thread counts give other bits, and threads are ours to run over blocks
         os.environ[name] = "1"
-    with contextlib.suppress(ValueError):  # not in the main thread, as in some test runners
-        signal.signal(signal.SIGTERM, _terminate)
-        if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL):
-            signal.signal(signal.SIGINT, signal.default_int_handler)
     for closed in (0, 1, 2):  # a file opened later must not become one of them: libraries write to 2 by themselves
         try:
             os.fstat(closed)
@@ -79,7 +68,7 @@ def main(args: list[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     except OSError as error:
         code = _stdout_failed(error)
-    sys.exit(code)
+    sys.exit(TERMINATED if Terminated.seen else code)  # code that catches everything may have swallowed it
 
 
 def _run(argv: list[str]) -> int:
@@ -118,10 +107,6 @@ def _run(argv: list[str]) -> int:
         if debug:
             _trace()
         return _complain(f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def _complain(message: str, code: int) -> int:
