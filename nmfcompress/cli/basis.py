@@ -10,7 +10,7 @@ EXAMPLES = """
 Examples:
   nmfc basis mnist.npz -k 10
   nmfc basis train-images-idx3-ubyte.gz -k 25 --label 3
-  nmfc basis -r faces --resize 64x64 --gray -k 40
+  nmfc basis faces --resize 64x64 --gray -k 40
   nmfc basis movie.tif -k 6 --json
 """
 

@@ -65,8 +65,12 @@ class Batch:
     notes: tuple[str, ...] = ()
 
 
-def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[list[Source], list[str]]:
+def sources(
+    inputs: tuple[str, ...], reading: Reading, folder: str, open_folders: bool = False
+) -> tuple[list[Source], list[str]]:
     """Every input in order, folders walked and lists read; and what was passed over.
+
+    `open_folders` takes the pictures in a folder without -r too, but not those in the folders below it.
 
     Raises
     ------
@@ -84,13 +88,14 @@ def sources(inputs: tuple[str, ...], reading: Reading, folder: str) -> tuple[lis
         raise UsageError("-0 says how --files-from is separated, and there is none")
     if not named:
         raise UsageError("no input (name files, folders with -r, an archive, or - for stdin)")
-    folders = [path for path in named if path != STDIN and os.path.isdir(path)] if reading.recursive else []
+    walk = reading.recursive or open_folders
+    folders = [path for path in named if path != STDIN and os.path.isdir(path)] if walk else []
     found: dict[object, Source] = {}
     notes = []
     for path in named:
         if path in folders:
             below = os.path.basename(os.path.abspath(path)) if len(folders) > 1 else ""
-            inside, others = _walked(path, below, folder)
+            inside, others = _walked(path, below, folder, reading.recursive)
             if not inside:
                 notes.append(f"{path}: no pictures in it")
             if others:
@@ -233,7 +238,7 @@ def _listed(name: str, nul: bool) -> list[str]:
     return [os.fsdecode(line) for line in lines if line]
 
 
-def _walked(root: str, below: str, out: str) -> tuple[list[Source], list[str]]:
+def _walked(root: str, below: str, out: str, deep: bool) -> tuple[list[Source], list[str]]:
     """The pictures in a folder, in order of their names, with outputs `below` this; and the names of other files."""
     found: list[Source] = []
     others: list[str] = []
@@ -242,7 +247,7 @@ def _walked(root: str, below: str, out: str) -> tuple[list[Source], list[str]]:
         if os.path.realpath(here) == avoided:
             folders.clear()
             continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
         inside = os.path.normpath(os.path.join(below, os.path.relpath(here, root)))
         for name in sorted(name for name in files if not name.startswith(".")):
             if Path(name).suffix.lower() in stacks.ENDINGS:

@@ -46,7 +46,7 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     if writing.plot:
         plots.require()
     console, limits = Console(talk), limits_of(reading.max_memory)
-    found, passed = sources(inputs, reading, writing.folder)
+    found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs = Outputs(writing, found)
     name = _name(inputs, found)
     with console, console.attempt(name):

@@ -175,14 +175,6 @@ def test_a_folder_and_a_list(run, tmp_path):
     np.testing.assert_array_equal(factors[0], factors[2])
 
 
-def test_a_folder_asks_for_r(run, tmp_path):
-    collection(tmp_path / "in")
-    said = run("basis", "in", *FAST)
-    assert said.code == 1
-    assert said.err.count("\n") == 1
-    assert "-r" in said.err
-
-
 def test_another_size_is_an_error_that_names_the_file(run, tmp_path):
     names = collection(tmp_path / "in")
     picture(names[3], size=(25, 16))
@@ -411,3 +403,11 @@ def test_parts_of_an_earlier_run_are_pointed_out(run, tmp_path):
     given = ("basis", SAMPLES / "digits.npz", "--limit", 50, "-n", 2, "--write", "basis")
     assert "earlier run" not in run(*given, "-k", 5).err
     assert "3 more from an earlier run with more parts" in run(*given, "-k", 2, "-f").err
+
+
+def test_a_folder_is_a_collection_without_more_words(run, tmp_path):
+    for name in ("a.png", "b.png", "below/c.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((12, 12), ord(name[0]), np.uint8)).save(tmp_path / "in" / name)
+    assert json.loads(run("basis", "in", "-k", 1, "--json").out)["images"] == 2
+    assert json.loads(run("basis", "in", "-r", "-k", 1, "--json", "-f").out)["images"] == 3
