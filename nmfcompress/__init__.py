@@ -17,7 +17,7 @@ _HOMES = {
     "NmfcError": "errors",
     "Picture": "images.picture",
     "Stack": "images.archives",
-    "SweepRecord": "factor.nmf",
+    "SweepRecord": "factor.sweeps",
     "factorize": "factor.nmf",
     "psnr": "metrics",
     "read_image": "images.pictures",
@@ -30,9 +30,9 @@ _HOMES = {
 if TYPE_CHECKING:
     from .errors import NmfcError as NmfcError
     from .factor.nmf import Factorization as Factorization
-    from .factor.nmf import SweepRecord as SweepRecord
     from .factor.nmf import factorize as factorize
     from .factor.nmf import transform as transform
+    from .factor.sweeps import SweepRecord as SweepRecord
     from .images.archives import Stack as Stack
     from .images.picture import Picture as Picture
     from .images.pictures import read_image as read_image

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import metrics
-from .factor.blocks import row_blocks, workers
-from .factor.nmf import Factorization, SweepRecord, best_rank_loss, cores, factorize_best
+from .factor.blocks import row_blocks
+from .factor.crew import workers
+from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as
+from .factor.sweeps import SweepRecord
 from .images.arrange import (
     arrange_mask,
     arrange_rows,
@@ -86,7 +88,7 @@ def fit_picture(
     """
     V = arrange_rows(pixels)
     known = None if mask is None else arrange_mask(mask, pixels.shape)
-    fit = factorize_best(V, settings, known, on_sweep).sorted()
+    fit = factorize_as(V, settings, known, on_sweep).sorted()
     reconstruction = to_pixels(restore_rows(fit.W @ fit.H, pixels.shape), pixels.dtype)
     counted = None if mask is None else mask.reshape(mask.shape + (1,) * (pixels.ndim - 2))
     measured = Measured(
@@ -110,7 +112,7 @@ def fit_collection(
     """
     V, shape = arrange_stack(images), images.shape[1:]
     known = None if mask is None else arrange_stack_mask(mask, shape)
-    fit = factorize_best(V, settings, known, on_sweep).sorted()
+    fit = factorize_as(V, settings, known, on_sweep).sorted()
     found = CollectionFit(fit, restore_stack(fit.H, shape), Measured(_floor(V, settings, mask), None, None))
     return replace(found, measured=_measure(found, images, known, settings))
 

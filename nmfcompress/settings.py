@@ -8,9 +8,9 @@ from numbers import Integral, Real
 
 from .errors import UsageError
 
-SOLVERS = ("mu",)
+SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
-INITS = ("random", "nndsvda")
+INITS = ("auto", "sample", "random", "nndsvda")
 ARCHIVE_FILES = 1000  # more pictures than this ask for --all
 
 
@@ -38,11 +38,13 @@ class Fit:
     tol : float
         Stop when the loss fell by less than this fraction over 10 sweeps; 1e-3 is hasty, 1e-4 typical,
         1e-6 patient, 0 never stops early.
-    solver : {"mu"}
+    solver : {"mu", "hals"}
+        Multiplicative updates, or coordinate descent with momentum (frobenius without a mask), which goes farther.
     inner : int or None
         Repeats of the cheap inner step; 1 is the plain rule of Lee and Seung, None as many as pay.
     divergence : {"frobenius", "kl", "is"}
-    init : {"random", "nndsvda"}
+    init : {"auto", "sample", "random", "nndsvda"}
+        auto is "sample", a basis learned from a few rows, where V has many; else (and with inner=1) "random".
     seed : int
         Of the random start, >= 0.
     restarts : int
@@ -57,7 +59,7 @@ class Fit:
     solver: str = "mu"
     inner: int | None = None
     divergence: str = "frobenius"
-    init: str = "random"
+    init: str = "auto"
     seed: int = 0
     restarts: int = 1
     jobs: int | None = None
@@ -67,6 +69,12 @@ class Fit:
         check(count(self.max_sweeps), "iterations (max_sweeps)", self.max_sweeps, "a whole number from 1")
         check(isinstance(self.tol, Real) and 0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
         check(self.solver in SOLVERS, "solver", self.solver, "one of " + ", ".join(SOLVERS))
+        check(
+            self.solver == "mu" or self.divergence == "frobenius",
+            "solver",
+            f"{self.solver} with {self.divergence}",
+            "mu: hals is for frobenius",
+        )
         check(self.divergence in DIVERGENCES, "divergence", self.divergence, "one of " + ", ".join(DIVERGENCES))
         check(self.init in INITS, "init", self.init, "one of " + ", ".join(INITS))
         check(self.inner is None or count(self.inner), "inner", self.inner, "a whole number from 1")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..errors import NmfcError, OutputError, UsageError
-from ..factor.nmf import SweepRecord
+from ..factor.sweeps import SweepRecord
 from ..images.files import display
 from ..report.records import Outcome, shortened, summary
 from ..settings import Talk

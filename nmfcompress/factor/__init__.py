@@ -1,5 +1,6 @@
 """V -> W, H. Arrays only, NumPy only."""
 
-from .nmf import Factorization, SweepRecord, factorize, transform
+from .nmf import Factorization, factorize, transform
+from .sweeps import SweepRecord
 
 __all__ = ["Factorization", "SweepRecord", "factorize", "transform"]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import InputError, UsageError
 
-Result = TypeVar("Result")
-BLOCK_BYTES = 2**20  # a float block of about this size stays in a core's cache between its two products
+BLOCK_BYTES = 2**22  # a float block that a core's cache still holds at its second product, and that pays for a call
+FEW_BLOCKS = 8  # a V of so many smaller blocks is cut into no fewer, so that threads have something to share
 SCALES = {np.dtype(np.uint8): 1 / 255, np.dtype(np.uint16): 1 / 65535}
 LARGEST = 1e15  # the squares of such values still add up in float32
 
@@ -33,8 +30,15 @@ class Blocks(Protocol):
     def rows(self) -> Sequence[slice]:
         """The rows of each block; they depend on the shape only, never on the number of threads."""
 
+    @property
+    def scale(self) -> float:
+        """What a value as stored is multiplied by to be V's: 1/255 for uint8, 1 for floats."""
+
+    def stored(self, rows: slice) -> np.ndarray:
+        """V[rows] / scale as floats, shape (b, n): small products are cheaper to scale. Not to be written into."""
+
     def read(self, rows: slice) -> np.ndarray:
-        """V[rows] as floats, shape (b, n), >= 0. Not to be written into."""
+        """V[rows] as floats, shape (b, n). Not to be written into."""
 
 
 class ArrayBlocks:
@@ -42,36 +46,34 @@ class ArrayBlocks:
 
     Parameters
     ----------
-    V : array, shape (m, n), uint8, uint16 (both scaled to 0..1), or floating >= 0
+    V : array, shape (m, n), uint8, uint16 (both scaled to 0..1), or floating
+        Or whatever has `shape`, `dtype` and V[first:last], such as images that stay in their file. What its values
+        are is looked at by the first read, not here.
 
     Raises
     ------
     InputError
-        Not 2-d, empty, another type, negative, NaN or infinite.
+        Not 2-d, empty, or of another type.
     """
 
-    def __init__(self, V: np.ndarray):
-        if V.ndim != 2 or V.size == 0:
+    def __init__(self, V: Any):
+        if len(V.shape) != 2 or 0 in V.shape:
             raise InputError(f"V has shape {V.shape} (expected two dimensions, none of them 0)")
-        if V.dtype.kind == "f":
-            low, high = V.min(), V.max()
-            if not (np.isfinite(low) and np.isfinite(high)):
-                raise InputError("V has NaN or infinite values (expected values >= 0; 0 and a mask where missing)")
-            if low < 0:
-                raise InputError(f"V has negative values, the lowest is {low:g} (expected values >= 0)")
-            if float(high) > LARGEST:
-                raise InputError(f"V has values up to {high:g} (expected at most {LARGEST:g}: scale it)")
-        elif scale_of(V.dtype) is None:
+        scale = scale_of(V.dtype)
+        if V.dtype.kind != "f" and scale is None:
             raise InputError(f"V has type {V.dtype} (expected uint8, uint16 or floating)")
         self._V = V
-        self._scale = scale_of(V.dtype)
+        self.scale = scale or 1.0
         self.shape = V.shape
         self.dtype = np.dtype(np.float64 if V.dtype.kind == "f" and V.dtype.itemsize >= 8 else np.float32)
         self.rows = row_blocks(V.shape, self.dtype)
 
+    def stored(self, rows: slice) -> np.ndarray:
+        return np.asarray(self._V[rows], dtype=self.dtype, order="C")
+
     def read(self, rows: slice) -> np.ndarray:
-        block = np.asarray(self._V[rows], dtype=self.dtype, order="C")
-        return block if self._scale is None else np.multiply(block, self.dtype.type(self._scale), out=block)
+        block = self.stored(rows)
+        return block if self.scale == 1 else np.multiply(block, self.dtype.type(self.scale), out=block)
 
 
 class Filled:
@@ -79,11 +81,35 @@ class Filled:
 
     def __init__(self, V: Blocks, mask: np.ndarray, value: float):
         self._V, self._mask = V, mask
-        self.shape, self.dtype, self.rows = V.shape, V.dtype, V.rows
+        self.shape, self.dtype, self.rows, self.scale = V.shape, V.dtype, V.rows, 1.0
         self._value = V.dtype.type(value)
 
     def read(self, rows: slice) -> np.ndarray:
         return np.where(self._mask[rows], self._V.read(rows), self._value)
+
+    stored = read
+
+
+def checked(block: np.ndarray, rows: slice) -> np.ndarray:
+    """The block itself, if it may stand in V.
+
+    Raises
+    ------
+    InputError
+        NaN, infinite, negative or beyond LARGEST; with the row, counted from 0.
+    """
+    low, high = block.min(), block.max()
+    if low >= 0 and high <= LARGEST:
+        return block
+    for what, wrong, expected in (
+        ("NaN or infinite values", ~np.isfinite(block), "values >= 0; 0 and a mask where missing"),
+        (f"negative values, the lowest is {low:g}", block < 0, "values >= 0"),
+        (f"values up to {high:g}", block > LARGEST, f"at most {LARGEST:g}: scale it"),
+    ):
+        if wrong.any():
+            row = rows.start + int(wrong.any(axis=1).argmax())
+            raise InputError(f"V has {what}, first in row {row:,} (expected {expected})")
+    raise AssertionError("unreachable")
 
 
 def scale_of(dtype: np.dtype) -> float | None:
@@ -94,15 +120,19 @@ def scale_of(dtype: np.dtype) -> float | None:
 def row_blocks(shape: tuple[int, int], dtype: np.dtype) -> list[slice]:
     """Slices of about BLOCK_BYTES each that cover the rows of an array of this shape."""
     m, n = shape
-    step = max(1, BLOCK_BYTES // (n * dtype.itemsize), -(-m // 65536))
+    row = n * dtype.itemsize
+    step = max(1, min(BLOCK_BYTES // row, max(BLOCK_BYTES // 4 // row, -(-m // FEW_BLOCKS))), -(-m // 65536))
     return [slice(first, min(first + step, m)) for first in range(0, m, step)]
 
 
-def as_blocks(V: np.ndarray | Blocks) -> Blocks:
+def as_blocks(V: Any) -> Blocks:
     """`V` itself when it speaks the protocol, else V as an array in blocks."""
     if isinstance(V, np.ma.MaskedArray):
         raise InputError("V is a masked array (pass its data, and mask=~V.mask: True = known)")
-    return V if hasattr(V, "rows") and hasattr(V, "read") else ArrayBlocks(np.asarray(V))
+    if hasattr(V, "rows") and hasattr(V, "read"):
+        blocks: Blocks = V
+        return blocks
+    return ArrayBlocks(V if hasattr(V, "shape") and hasattr(V, "dtype") else np.asarray(V))
 
 
 def check_mask(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | None:
@@ -119,35 +149,3 @@ def check_mask(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | 
     if not mask.any():
         raise UsageError("mask leaves nothing: every entry is missing")
     return None if mask.all() else mask
-
-
-class Each(Protocol):
-    """A map over blocks, whose results come in the order of the blocks."""
-
-    def __call__(self, work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]: ...
-
-
-@contextmanager
-def workers(jobs: int, blocks: int) -> Iterator[Each]:
-    """A map over blocks: in this thread, or in `jobs` threads; results always in the order of the blocks.
-
-    At most 2 * `jobs` blocks are under way: results of wide blocks would otherwise pile up before they are added.
-    """
-    if min(jobs, blocks) <= 1:
-        yield map
-        return
-    with ThreadPoolExecutor(min(jobs, blocks)) as pool:
-
-        def each(work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]:
-            under_way: deque[Future[Result]] = deque()
-            for part in rows:
-                under_way.append(pool.submit(work, part))
-                if len(under_way) >= 2 * jobs:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-
-        try:
-            yield each
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

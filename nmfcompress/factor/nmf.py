@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import start
-from .blocks import LARGEST, Blocks, Each, Filled, as_blocks, check_mask, scale_of, workers
-from .objectives import BETAS, BetaDivergence, LeastSquares, Objective, Sums, total
-from .solvers import FLOOR, SOLVERS
-
-ROUNDING = 10  # a relative_loss below so many units of rounding is noise: nothing is left to gain
-WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """One sweep: `sweep` from 1, `loss` and `relative_loss` after it, `seconds` since the start."""
-
-    sweep: int
-    loss: float
-    relative_loss: float
-    seconds: float
+from .blocks import LARGEST, Filled, as_blocks, check_mask, scale_of
+from .crew import Crew, Order, Threads, workers
+from .objectives import Codes, Moments, objective_for
+from .sweeps import State, SweepRecord, descend, first_read
 
 
 @dataclass(frozen=True)
@@ -79,16 +69,17 @@ class Factorization:
 
 
 def factorize(
-    V: np.ndarray | Blocks,
+    V: Any,
     rank: int,
     *,
     solver: str = "mu",
     divergence: str = "frobenius",
-    init: str = "random",
+    init: str = "auto",
     rng: np.random.Generator | int | None = None,
     max_sweeps: int = 200,
     tol: float = 1e-4,
     inner: int | None = None,
+    restarts: int = 1,
     mask: np.ndarray | None = None,
     W: np.ndarray | None = None,
     H: np.ndarray | None = None,
@@ -101,15 +92,19 @@ def factorize(
     ----------
     V : array, shape (m, n)
         uint8 or uint16 (scaled to 0..1 as it is read, never copied to float as a whole), float32 or float64
-        >= 0. float64 gives float64 factors, all else float32. Objects with the protocol `factor.blocks.Blocks` too.
+        >= 0. float64 gives float64 factors, all else float32. Whatever has shape, dtype and V[first:last] is read
+        a block at a time; objects with the protocol `factor.blocks.Blocks` too.
     rank : int
         Number of parts, 1 to min(m, n).
-    solver : {"mu"}
-        Multiplicative updates (Lee and Seung, NIPS 2000, equation 4), H first.
+    solver : {"mu", "hals"}
+        Multiplicative updates (Lee and Seung, NIPS 2000, equation 4), H first; or hierarchical alternating least
+        squares with extrapolation (Ang and Gillis 2019), which goes farther (frobenius without a mask).
     divergence : {"frobenius", "kl", "is"}
         ||V - W H||_F, Kullback-Leibler or Itakura-Saito; for "is" zeros count as half a grey level (0.5/255 for
         uint8 and floats, 0.5/65535 for uint16), also in the loss.
-    init : {"random", "nndsvda"}
+    init : {"auto", "sample", "random", "nndsvda"}
+        "sample" learns H from some 1,000 + 40 rank rows first, which saves most sweeps over V; it needs 8 times as
+        many rows. "auto" is that where it can be done (without a mask, inner or H), else "random".
     rng : Generator, int or None
         Source of the random start; None is seed 0.
     max_sweeps, tol : int, float
@@ -117,6 +112,8 @@ def factorize(
     inner : int or None
         Repeats of the inner step (frobenius without a mask); 1 is the plain rule and nothing else, None repeats
         while it pays (Gillis and Glineur 2012) and solves W to tolerance for its H in the last sweep.
+    restarts : int
+        Independent starts, of which the best is kept: whole factorizations, or under init "sample" samples.
     mask : array of bool, broadcastable to (m, n)
         True = known. Missing entries may hold anything that V may, and are ignored.
     W, H : array, optional
@@ -134,83 +131,64 @@ def factorize(
     Raises
     ------
     InputError
-        V is not 2-d, empty, negative, NaN, infinite or above 1e15, or `rank` is above min(m, n).
+        V is not 2-d, empty, negative, NaN, infinite or above 1e15 (found by the first read, which names the row), or
+        `rank` is above min(m, n).
     UsageError
         An argument is out of its range, or a mask or a start does not fit V.
     """
     seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
-    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, jobs=jobs)
-    blocks = as_blocks(V)
-    m, n = blocks.shape
-    if rank > min(m, n):
-        raise InputError(f"rank {rank} is above {min(m, n)}, the smaller side of V ({m} x {n})")
-    mask = check_mask(mask, blocks.shape)
-    began = time.perf_counter()
-    with workers(jobs or cores(), len(blocks.rows)) as each:
-        mean, norm2 = _moments(blocks, mask, each)
-        generator = rng if isinstance(rng, np.random.Generator) else np.random.default_rng(seed)
-        known = blocks if mask is None else Filled(blocks, mask, mean)
-        codes, basis = _start(known, fit, mean, generator, each, W, H)
-        objective = _objective(blocks, fit, mask, mean, norm2, V)
-
-        def read(H: np.ndarray, last: bool) -> Sums:
-            """One read of V: every block of W updated for this H, and the sums for the next."""
-            of_H = objective.prepare(H)
-
-            def update(rows: slice) -> Sums:
-                codes[rows], share = objective.codes(rows, codes[rows], H, of_H, last)
-                return share
-
-            return total(each(update, blocks.rows))
-
-        def look(H: np.ndarray) -> Sums:
-            """The sums of the factors as they are."""
-            return total(each(lambda rows: objective.start(rows, codes[rows], H), blocks.rows))
-
-        sums = look(basis)
-        records: list[SweepRecord] = []
-        converged = False
-        for sweep in range(1, max_sweeps + 1):
-            last = inner != 1 and (converged or sweep == max_sweeps)
-            basis = objective.basis(basis, sums)
-            sums = read(basis, last)
-            while (losses := objective.losses(basis, sums)) is None:
-                sums = look(basis)
-            records.append(SweepRecord(sweep, *losses, time.perf_counter() - began))
-            if on_sweep is not None:
-                on_sweep(records[-1])
-            if converged and last:
-                break
-            converged = tol > 0 and _settled(records, tol, ROUNDING * float(np.finfo(blocks.dtype).eps))
-            if converged and inner == 1:
-                break
-    return Factorization(codes, basis, tuple(records), converged)
+    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs)
+    given = rng if isinstance(rng, np.random.Generator) else None
+    return factorize_as(V, fit, mask, on_sweep, given, W, H)
 
 
-def factorize_best(
-    V: np.ndarray | Blocks,
+def factorize_as(
+    V: Any,
     fit: Fit,
     mask: np.ndarray | None = None,
     on_sweep: Callable[[SweepRecord], None] | None = None,
+    rng: np.random.Generator | None = None,
+    W: np.ndarray | None = None,
+    H: np.ndarray | None = None,
 ) -> Factorization:
-    """The best of `fit.restarts` factorizations from independent starts, the first of them from `fit.seed` itself."""
+    """`factorize` as settings say; `rng` replaces `fit.seed`. The rest is as for `factorize`."""
+    began = time.perf_counter()
+    with _crew(V, fit, mask) as (crew, zero):
+        m, n = crew.shape
+        if fit.rank > min(m, n):
+            raise InputError(f"rank {fit.rank} is above {min(m, n)}, the smaller side of V ({m} x {n})")
+        masked = crew.mask is not None
+        if masked and fit.solver != "mu":
+            raise UsageError(f"solver is {fit.solver} with a mask (expected mu: hals is for frobenius without one)")
+        init = _init(fit, crew, masked or W is not None or H is not None)
+        moments = crew.moments()
+        objective = objective_for(fit, moments, zero, masked)
 
-    def attempt(restart: int) -> Factorization:
-        return factorize(
-            V, fit.rank, solver=fit.solver, divergence=fit.divergence, init=fit.init,
-            rng=np.random.default_rng([fit.seed, restart] if restart else fit.seed),
-            max_sweeps=fit.max_sweeps, tol=fit.tol, inner=fit.inner, mask=mask, jobs=fit.jobs, on_sweep=on_sweep,
-        )  # fmt: skip
+        def told(state: State) -> None:
+            if on_sweep is not None:
+                on_sweep(state.records[-1])
 
-    best = attempt(0)
-    for restart in range(1, fit.restarts):
-        found = attempt(restart)
-        best = found if found.loss < best.loss else best
-    return best
+        found: list[Factorization] = []
+        for restart in range(1 if init == "sample" else fit.restarts):
+            if rng is None or restart:
+                rng = np.random.default_rng([fit.seed, restart] if restart else fit.seed)
+            if init == "sample":
+                basis = start.sample_start(crew, fit, zero, rng)
+                crew.begin(start.flat_codes(basis, moments.mean))
+                state = first_read(crew, objective, basis, Codes.BEGIN)
+            else:
+                codes, basis = _start(crew, fit, init, moments, rng, W, H)
+                crew.begin(np.maximum(codes, crew.dtype.type(objective.floor)))
+                state = first_read(crew, objective, np.maximum(basis, crew.dtype.type(objective.floor)), Codes.KEEP)
+            state = descend(crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told)
+            if not found or state.records[-1].loss < found[0].loss:
+                W_found = np.ascontiguousarray(crew.codes().T)
+                found = [Factorization(W_found, state.H, state.records, state.settled)]
+    return found[0]
 
 
 def transform(
-    V: np.ndarray | Blocks,
+    V: Any,
     H: np.ndarray,
     *,
     divergence: str = "frobenius",
@@ -233,24 +211,17 @@ def transform(
         are linearly dependent, when only the loss is the same); for other divergences and masks, codes whose loss is
         the same to about 0.5 %, though entries may differ by more.
     """
-    blocks = as_blocks(V)
     fit = Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs)
-    H = _factor(H, (fit.rank, blocks.shape[1]), "H", blocks.dtype)
-    mask = check_mask(mask, blocks.shape)
-    with workers(jobs or cores(), len(blocks.rows)) as each:
-        mean, norm2 = _moments(blocks, mask, each)
-        objective = _objective(blocks, fit, mask, mean, norm2, V)
-        of_H = objective.prepare(H)
-        size = mean / (float(H.mean()) * len(H)) if H.any() else 0.0
-        flat = np.full((1, len(H)), max(size, objective.floor), H.dtype)
-
-        def solve(rows: slice) -> np.ndarray:
-            return objective.codes(rows, np.repeat(flat, rows.stop - rows.start, axis=0), H, of_H, True)[0]
-
-        return np.concatenate(list(each(solve, blocks.rows)))
+    with _crew(V, fit, mask) as (crew, zero):
+        H = _factor(H, (fit.rank, crew.shape[1]), "H", crew.dtype)
+        moments = crew.moments()
+        objective = objective_for(fit, moments, zero, crew.mask is not None)
+        crew.begin(np.maximum(start.flat_codes(H, moments.mean), crew.dtype.type(objective.floor)))
+        crew.sweep(Order(objective, H, Codes.SOLVE))
+        return np.ascontiguousarray(crew.codes().T)
 
 
-def best_rank_loss(V: np.ndarray | Blocks, rank: int, jobs: int | None = None) -> float | None:
+def best_rank_loss(V: Any, rank: int, jobs: int | None = None) -> float | None:
     """svd_floor: the loss that no factorization of this rank can go below; None where min(m, n) is above 2,048."""
     blocks = as_blocks(V)
     with workers(jobs or cores(), len(blocks.rows)) as each:
@@ -267,35 +238,39 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _moments(blocks: Blocks, mask: np.ndarray | None, each: Each) -> tuple[float, float]:
-    """The mean and the sum of squares of V's known entries."""
+@contextmanager
+def _crew(V: Any, fit: Fit, mask: np.ndarray | None) -> Iterator[tuple[Threads, float]]:
+    """Threads over V, and what zeros count as where they cannot be zeros."""
+    blocks = as_blocks(V)
+    mask = check_mask(mask, blocks.shape)
+    level = scale_of(getattr(V, "dtype", np.dtype(np.uint8))) or 1 / 255
+    with workers(fit.jobs or cores(), len(blocks.rows)) as each:
+        yield Threads(blocks, each, mask), level / 2
 
-    def share(rows: slice) -> tuple[float, float]:
-        V = blocks.read(rows)
-        if mask is not None:
-            V = V * mask[rows]
-        return float(V.sum(dtype=np.float64)), float(np.einsum("ij,ij->", V, V, dtype=np.float64))
 
-    shares = list(each(share, blocks.rows))
-    known = blocks.shape[0] * blocks.shape[1] if mask is None else int(np.count_nonzero(mask))
-    return sum(s for s, _ in shares) / known, sum(q for _, q in shares)
+def _init(fit: Fit, crew: Crew, given: bool) -> str:
+    """How the factors begin; `given`: there is a mask, or a start."""
+    possible = start.sample_size(crew.shape, fit.rank) > 0 and not given
+    if fit.init == "sample" and not possible:
+        m, n = crew.shape
+        raise UsageError(f"init is sample with {m:,} rows of {n:,} (expected many more rows, no mask, no W or H)")
+    if fit.init == "auto":
+        return "sample" if possible and fit.inner is None else "random"
+    return fit.init
 
 
 def _start(
-    blocks: Blocks, fit: Fit, mean: float, rng: np.random.Generator, each: Each,
-    W: np.ndarray | None, H: np.ndarray | None,
+    crew: Threads, fit: Fit, init: str, moments: Moments, rng: np.random.Generator, W: np.ndarray | None,
+    H: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """W and H to begin with: those given, the rest by `fit.init`; new arrays, nothing below the floor."""
-    (m, n), k = blocks.shape, fit.rank
+    """W transposed and H to begin with: those given, the rest by `init`; new arrays."""
+    (m, n), k = crew.shape, fit.rank
     if W is None or H is None:
-        if fit.init == "nndsvda":
-            made_W, made_H = start.nndsvda(blocks, k, mean, rng, each)
-        else:
-            made_W, made_H = start.random_start(blocks, k, mean, rng)
-    floor = blocks.dtype.type(_floor(mean, k))
-    W = np.maximum(made_W if W is None else _factor(W, (m, k), "W", blocks.dtype), floor)
-    H = np.maximum(made_H if H is None else _factor(H, (k, n), "H", blocks.dtype), floor)
-    return W, H
+        V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
+        make = start.nndsvda if init == "nndsvda" else start.random_start
+        made_W, made_H = make(V, k, moments.mean, rng, crew.each)
+    W = made_W if W is None else _factor(W, (m, k), "W", crew.dtype)
+    return W.T, made_H if H is None else _factor(H, (k, n), "H", crew.dtype)
 
 
 def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:
@@ -309,23 +284,3 @@ def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -
     if X.max() > LARGEST:
         raise UsageError(f"{name} has values up to {X.max():g} (expected at most {LARGEST:g}: scale it)")
     return X.astype(dtype)
-
-
-def _floor(mean: float, rank: int) -> float:
-    """FLOOR in the units of V's factors."""
-    return FLOOR * float(np.sqrt(mean / rank)) if mean > 0 else FLOOR
-
-
-def _objective(blocks: Blocks, fit: Fit, mask: np.ndarray | None, mean: float, norm2: float, V: object) -> Objective:
-    floor = _floor(mean, fit.rank)
-    if fit.divergence == "frobenius" and mask is None:
-        return LeastSquares(blocks, norm2, SOLVERS[fit.solver], fit.inner, floor)
-    level = scale_of(getattr(V, "dtype", np.dtype(np.uint8))) or 1 / 255
-    return BetaDivergence(blocks, norm2, BETAS[fit.divergence], mask, floor, level / 2)
-
-
-def _settled(records: list[SweepRecord], tol: float, noise: float) -> bool:
-    if len(records) <= WINDOW:
-        return False
-    before, now = records[-1 - WINDOW].loss, records[-1].loss
-    return before - now <= tol * before or 0 < records[-1].relative_loss <= noise

@@ -1,26 +1,29 @@
 """What is minimized. Each objective knows what a block of rows contributes, and what H's update needs.
 
-A sweep updates H from sums that the sweep before added up, then reads V once: each block gets its rows of W
+A sweep updates H from sums that the sweep before added up, then reads V once: each block gets its codes (its rows of W)
 updated and adds its share to the sums of the next sweep. The sums carry the loss at no extra read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import Enum
+from typing import Protocol
 
 import numpy as np
 
+from ..settings import Fit
 from . import solvers
-from .blocks import Blocks
+from .solvers import FLOOR, SOLVERS, Solver
 
 # Below this (relative_loss)^2 the terms of the loss cancel to rounding noise in floats of that size; the residual
 # is then summed directly.
 CANCELS = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-9}
 CODE_STEPS = 200  # most multiplicative steps when codes are solved to tolerance without a shortcut
 CODE_TOL = 1e-5
+PATIENCE = 4  # times the usual repeats, for codes that begin from nothing
 
 
 @dataclass
@@ -37,107 +40,164 @@ class Sums:
         The part of the loss (squared for frobenius) that needs V.
     squares : float
         ||V - W H||_F^2, where it was computed; else nan.
+    slope, pull : float
+        Squares of the projected gradient for W, and of V Ht, which it is compared with; nan where not computed.
     """
 
     numerator: np.ndarray
     denominator: np.ndarray
-    loss: float
-    squares: float
+    loss: float = 0.0
+    squares: float = math.nan
+    slope: float = math.nan
+    pull: float = math.nan
+
+    def __iadd__(self, other: Sums) -> Sums:
+        self.numerator += other.numerator
+        self.denominator += other.denominator
+        self.loss += other.loss
+        self.squares += other.squares
+        self.slope += other.slope
+        self.pull += other.pull
+        return self
 
 
 def total(shares: Iterable[Sums]) -> Sums:
     """The shares added up in their order, which makes the result independent of the number of threads."""
     shares = iter(shares)
-    first = next(shares)
-    sums = Sums(first.numerator.astype(np.float64), first.denominator.astype(np.float64), first.loss, first.squares)
+    sums = next(shares)
     for share in shares:
-        sums.numerator += share.numerator
-        sums.denominator += share.denominator
-        sums.loss += share.loss
-        sums.squares += share.squares
+        sums += share
     return sums
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What the first read of V finds: the mean and the sum of squares of the known entries; `crc` of all, if asked."""
+
+    mean: float
+    squares: float
+    crc: int | None = None
+
+
+class Codes(Enum):
+    """What a read of V does with the codes."""
+
+    KEEP = "keep"
+    UPDATE = "update"
+    BEGIN = "begin"  # they come from nothing: more patience
+    SOLVE = "solve"  # to tolerance for this H
+
+
+@dataclass(frozen=True)
+class Losses:
+    """loss and relative_loss of the factors that sums were taken from; gradient: see SweepRecord."""
+
+    loss: float
+    relative_loss: float
+    gradient: float | None
+
+
 class Objective(Protocol):
-    """One divergence between V and W H, and its updates."""
+    """One divergence between V and W H, and its updates. A plain value: workers elsewhere get a copy."""
 
-    floor: float
+    @property
+    def floor(self) -> float:
+        """No entry of a factor falls below it."""
 
-    def prepare(self, H: np.ndarray) -> Any:
-        """What every block needs of H, computed once a sweep."""
+    def block(
+        self,
+        V: np.ndarray,
+        scale: float,
+        known: np.ndarray | None,
+        X: np.ndarray,
+        H: np.ndarray,
+        how: Codes,
+        direct: bool,
+    ) -> tuple[np.ndarray, Sums]:
+        """The codes X (k, b) of scale * V (b, n) for this H, a new array, and their share of the sums.
 
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
-        """The rows of W updated for this H (solved to tolerance when `last`), and their share of the sums."""
+        `direct`: the residual is summed itself.
+        """  # fmt: skip
 
-    def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
-        """The share of the sums before the first sweep."""
-
-    def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
+    def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
         """H updated from the sums."""
 
-    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float] | None:
-        """loss and relative_loss of the factors that the sums were taken from; None: take the sums again."""
+    def losses(self, H: np.ndarray, sums: Sums) -> Losses | None:
+        """What the sums say of the factors; None: take the sums again, directly."""
 
 
+@dataclass(frozen=True)
 class LeastSquares:
     """||V - W H||_F without a mask: everything follows from the products V Ht, H Ht, Wt V and Wt W.
 
     The loss is sqrt(||V||^2 - 2 <Wt V, H> + <Wt W, H Ht>); where that cancels (a near-exact fit, CANCELS), the
     residual is summed block by block instead, from the sweep on in which that first happens.
+
+    Parameters
+    ----------
+    norm2 : float
+        ||V||_F^2.
+    solver : Solver
+    inner : int or None
+        Repeats; None is as many as pay.
+    floor : float
+        No entry of a factor falls below it.
     """
 
-    def __init__(self, V: Blocks, norm2: float, rule: Callable[..., np.ndarray], inner: int | None, floor: float):
-        self.V, self.norm2, self.rule, self.inner, self.floor = V, norm2, rule, inner, floor
-        self.direct = False
+    norm2: float
+    solver: Solver
+    inner: int | None
+    floor: float
 
-    def repeats(self, m: int, n: int, k: int) -> int:
-        """Most inner steps for an (m, k) factor: 1 + 2 rho, rho = 1 + products / inner step (Gillis and Glineur)."""
-        return self.inner or min(1 + 2 * (1 + n * (m + k) // (m * (k + 1))), MOST_REPEATS)
+    def block(
+        self, V: np.ndarray, scale: float, known: np.ndarray | None, X: np.ndarray, H: np.ndarray, how: Codes,
+        direct: bool,
+    ) -> tuple[np.ndarray, Sums]:  # fmt: skip
+        A = np.ascontiguousarray((V @ (H * H.dtype.type(scale)).T).T)
+        G = H @ H.T
+        if how is Codes.SOLVE:
+            X = solvers.exact(X, A, G)
+        elif how is not Codes.KEEP:
+            repeats = self.inner or self.solver.repeats(V.shape[1], len(H))
+            X = self.solver.rule(X, A, G, repeats * (PATIENCE if how is Codes.BEGIN else 1), self.floor)
+        slope = _projected(X, G @ X - A, self.floor)
+        squares = math.nan
+        if direct:
+            residual = V * V.dtype.type(scale) - X.T @ H
+            squares = _squares(residual)
+        numerator = (X @ V).astype(np.float64) * scale
+        return X, Sums(numerator, (X @ X.T).astype(np.float64), 0.0, squares, slope, _squares(A))
 
-    def prepare(self, H: np.ndarray) -> np.ndarray:
-        gram: np.ndarray = H @ H.T
-        return gram
+    def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
+        A, G = sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype)
+        return self.solver.rule(H, A, G, self.inner or self.solver.repeats(m, len(H)), self.floor)
 
-    def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
-        return self._sums(self.V.read(rows), W, H)
-
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
-        V = self.V.read(rows)
-        A = V @ H.T
-        if last:
-            W = solvers.exact(W, A, of_H)
-        else:
-            W = self.rule(W, A, of_H, self.repeats(*self.V.shape, len(H)), self.floor)
-        return W, self._sums(V, W, H)
-
-    def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
-        m, n = self.V.shape
-        A, G = sums.numerator.T.astype(H.dtype), sums.denominator.astype(H.dtype)
-        X = self.rule(np.ascontiguousarray(H.T), A, G, self.repeats(n, m, len(H)), self.floor)
-        return np.ascontiguousarray(X.T)
-
-    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float] | None:
-        squares = sums.squares
-        if np.isnan(squares):
-            H64 = H.astype(np.float64)
+    def losses(self, H: np.ndarray, sums: Sums) -> Losses | None:
+        squares, H64 = sums.squares, H.astype(np.float64)
+        if math.isnan(squares):
             squares = self.norm2 - 2 * np.vdot(sums.numerator, H64) + np.vdot(sums.denominator, H64 @ H64.T)
-            self.direct = squares < CANCELS[self.V.dtype] * self.norm2
-            if self.direct:
+            if squares < CANCELS[H.dtype] * self.norm2:
                 return None
-        loss = float(np.sqrt(max(squares, 0.0)))
-        return loss, loss / math.sqrt(self.norm2) if self.norm2 else 0.0
-
-    def _sums(self, V: np.ndarray, W: np.ndarray, H: np.ndarray) -> Sums:
-        squares = float("nan")
-        if self.direct:
-            residual = V - W @ H
-            squares = float(np.vdot(residual, residual))
-        return Sums(W.T @ V, W.T @ W, 0.0, squares)
+        loss = math.sqrt(max(squares, 0.0))
+        slope = _projected(H64, sums.denominator @ H64 - sums.numerator, self.floor)
+        gradients = (_ratio(slope, _squares(sums.numerator)), _ratio(sums.slope, sums.pull))
+        return Losses(loss, _ratio(loss**2, self.norm2), max(gradients))
 
 
-MOST_REPEATS = 60
+def _squares(X: np.ndarray) -> float:
+    return float(np.vdot(X, X))
 
 
+def _projected(X: np.ndarray, gradient: np.ndarray, floor: float) -> float:
+    """The squares of the projected gradient at X: where X is at its floor, only what would let it grow counts."""
+    return _squares(np.where(2 * floor < X, gradient, np.minimum(gradient, 0)))
+
+
+def _ratio(squares: float, whole: float) -> float:
+    return math.sqrt(squares / whole) if whole else 0.0
+
+
+@dataclass(frozen=True)
 class BetaDivergence:
     """The beta-divergence, masked or not: 2 is squared Euclidean, 1 Kullback-Leibler, 0 Itakura-Saito.
 
@@ -145,54 +205,64 @@ class BetaDivergence:
     beta 1: the majorization-minimization updates of Fevotte and Idier, "Algorithms for nonnegative matrix
     factorization with the beta-divergence", Neural Computation 23, 2011 (table 1), under which the loss never
     rises. A masked entry counts in neither P, Q nor the loss. One inner step: P and Q change with the factor.
+
+    Parameters
+    ----------
+    norm2, floor : float
+        As for LeastSquares.
+    beta : {2, 1, 0}
+    zero : float
+        What zeros of V count as when beta is 0.
     """
 
-    def __init__(self, V: Blocks, norm2: float, beta: int, mask: np.ndarray | None, floor: float, zero: float):
-        self.V, self.norm2, self.beta, self.mask, self.floor, self.zero = V, norm2, beta, mask, floor, zero
-        self.gamma = 1 / (2 - beta) if beta < 1 else 1.0
+    norm2: float
+    floor: float
+    beta: int
+    zero: float
 
-    def prepare(self, H: np.ndarray) -> None:
-        return None
+    @property
+    def gamma(self) -> float:
+        return 1 / (2 - self.beta) if self.beta < 1 else 1.0
 
-    def start(self, rows: slice, W: np.ndarray, H: np.ndarray) -> Sums:
-        return self._sums(*self._read(rows), W, H)
-
-    def codes(self, rows: slice, W: np.ndarray, H: np.ndarray, of_H: Any, last: bool) -> tuple[np.ndarray, Sums]:
-        V, mask = self._read(rows)
-        for _ in range(CODE_STEPS if last else 1):
-            P, Q = self._ratios(V, mask, self._product(W, H))
-            denominator = H.sum(axis=1) if Q is None else Q @ H.T
-            new = self._step(W, P @ H.T, denominator, self.floor)
-            settled = np.linalg.norm(new - W) <= CODE_TOL * np.linalg.norm(new)
-            W = new
+    def block(
+        self, V: np.ndarray, scale: float, known: np.ndarray | None, X: np.ndarray, H: np.ndarray, how: Codes,
+        direct: bool,
+    ) -> tuple[np.ndarray, Sums]:  # fmt: skip
+        V = self._seen(V, scale, known)
+        WH = self._product(X, H)
+        for _ in range({Codes.KEEP: 0, Codes.UPDATE: 1, Codes.BEGIN: PATIENCE, Codes.SOLVE: CODE_STEPS}[how]):
+            P, Q = self._ratios(V, known, WH)
+            denominator = H.sum(axis=1)[:, None] if Q is None else H @ Q.T
+            new = self._step(X, H @ P.T, denominator)
+            settled = np.linalg.norm(new - X) <= CODE_TOL * np.linalg.norm(new)
+            X = new
+            WH = self._product(X, H)
             if settled:
                 break
-        return W, self._sums(V, mask, W, H)
+        return X, self._sums(V, known, X, WH)
 
-    def basis(self, H: np.ndarray, sums: Sums) -> np.ndarray:
-        numerator, denominator = sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype)
-        return self._step(H, numerator, denominator, self.floor)
+    def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
+        return self._step(H, sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype))
 
-    def losses(self, H: np.ndarray, sums: Sums) -> tuple[float, float]:
-        loss = float(np.sqrt(sums.loss)) if self.beta == 2 else max(sums.loss, 0.0)
-        return loss, float(np.sqrt(sums.squares / self.norm2)) if self.norm2 else 0.0
+    def losses(self, H: np.ndarray, sums: Sums) -> Losses:
+        loss = math.sqrt(sums.loss) if self.beta == 2 else max(sums.loss, 0.0)
+        return Losses(loss, _ratio(sums.squares, self.norm2), None)
 
-    def _read(self, rows: slice) -> tuple[np.ndarray, np.ndarray | None]:
-        V, mask = self.V.read(rows), None if self.mask is None else self.mask[rows]
-        if mask is not None:
-            V = V * mask
-        if self.beta == 0:
-            V = np.where(V == 0, V.dtype.type(self.zero), V)
-        return V, mask
+    def _seen(self, V: np.ndarray, scale: float, known: np.ndarray | None) -> np.ndarray:
+        if scale != 1:
+            V = V * V.dtype.type(scale)
+        if known is not None:
+            V = V * known
+        return np.where(V == 0, V.dtype.type(self.zero), V) if self.beta == 0 else V
 
-    def _product(self, W: np.ndarray, H: np.ndarray) -> np.ndarray:
+    def _product(self, X: np.ndarray, H: np.ndarray) -> np.ndarray:
         """W H, above zero where it divides: V / WH and, for Itakura-Saito, 1 / WH^2 must not overflow."""
-        WH: np.ndarray = W @ H
+        WH: np.ndarray = X.T @ H
         if self.beta != 2:
-            np.maximum(WH, np.finfo(WH.dtype).tiny ** (0.75 if self.beta else 0.4), out=WH)
+            np.maximum(WH, WH.dtype.type(np.finfo(WH.dtype).tiny ** (0.75 if self.beta else 0.4)), out=WH)
         return WH
 
-    def _ratios(self, V: np.ndarray, mask: np.ndarray | None, WH: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _ratios(self, V: np.ndarray, known: np.ndarray | None, WH: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         if self.beta == 2:
             P, Q = V, WH
         else:
@@ -200,31 +270,39 @@ class BetaDivergence:
             if self.beta == 0:
                 Q = 1 / WH
                 P = P * Q
-        if mask is not None:
-            P, Q = P * mask, mask.astype(P.dtype) if Q is None else Q * mask
+        if known is not None:
+            P, Q = P * known, known.astype(P.dtype) if Q is None else Q * known
         return P, Q
 
-    def _step(self, X: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, floor: float) -> np.ndarray:
+    def _step(self, X: np.ndarray, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
         factor = numerator / np.maximum(denominator, np.finfo(X.dtype).tiny)
         if self.gamma != 1:
             factor **= self.gamma
-        new: np.ndarray = np.maximum(X * factor, X.dtype.type(floor))
+        new: np.ndarray = np.maximum(X * factor, X.dtype.type(self.floor))
         return new
 
-    def _sums(self, V: np.ndarray, mask: np.ndarray | None, W: np.ndarray, H: np.ndarray) -> Sums:
-        WH = self._product(W, H)
-        residual = V - WH if mask is None else (V - WH) * mask
-        squares = float(np.vdot(residual, residual))
-        loss = squares if self.beta == 2 else self._divergence(V, mask, WH)
-        P, Q = self._ratios(V, mask, WH)
-        return Sums(W.T @ P, W.sum(axis=0)[:, None] if Q is None else W.T @ Q, loss, squares)
+    def _sums(self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, WH: np.ndarray) -> Sums:
+        residual = V - WH if known is None else (V - WH) * known
+        squares = _squares(residual)
+        loss = squares if self.beta == 2 else self._divergence(V, known, WH)
+        P, Q = self._ratios(V, known, WH)
+        denominator = X.sum(axis=1)[:, None] if Q is None else X @ Q
+        return Sums((X @ P).astype(np.float64), denominator.astype(np.float64), loss, squares)
 
-    def _divergence(self, V: np.ndarray, mask: np.ndarray | None, WH: np.ndarray) -> float:
+    def _divergence(self, V: np.ndarray, known: np.ndarray | None, WH: np.ndarray) -> float:
         ratio = V / WH
         logs = np.log(np.maximum(ratio, np.finfo(V.dtype).tiny))
         over = ratio - 1  # exact near 1: the order of these differences keeps the digits of near-exact fits
         terms = WH * (ratio * logs - over) if self.beta == 1 else over - logs
-        return float(terms.sum(dtype=np.float64, where=True if mask is None else mask))
+        return float(terms.sum(dtype=np.float64, where=True if known is None else known))
 
 
 BETAS = {"frobenius": 2, "kl": 1, "is": 0}
+
+
+def objective_for(fit: Fit, moments: Moments, zero: float, masked: bool = False) -> Objective:
+    """The objective that `fit` asks for, of a V with these moments; `zero`: what zeros count as for Itakura-Saito."""
+    floor = FLOOR * math.sqrt(moments.mean / fit.rank) if moments.mean > 0 else FLOOR
+    if fit.divergence == "frobenius" and not masked:
+        return LeastSquares(moments.squares, SOLVERS[fit.solver], fit.inner, floor)
+    return BetaDivergence(moments.squares, floor, BETAS[fit.divergence], zero)

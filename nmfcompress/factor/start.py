@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from .blocks import Blocks, Each
+from ..settings import Fit
+from .blocks import ArrayBlocks, Blocks
+from .crew import Crew, Each, Threads
+from .objectives import Codes, Objective, objective_for
+from .sweeps import State, descend, first_read
 
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
-def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def random_start(
+    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each = map
+) -> tuple[np.ndarray, np.ndarray]:
     """W, H uniform on (0, 1], scaled so that mean(W H) = `mean`, the mean of V."""
     m, n = V.shape
     W = 1 - rng.random((m, rank), dtype=V.dtype.type)
@@ -17,6 +25,73 @@ def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) ->
     product = float(W.mean(axis=0, dtype=np.float64) @ H.mean(axis=1, dtype=np.float64))
     scale = V.dtype.type(np.sqrt(mean / product))
     return W * scale, H * scale
+
+
+PROBES = 4  # random starts on the sample, the best of which goes on
+PROBE_SWEEPS, SAMPLE_SWEEPS = 12, 60
+SAMPLE_TOL = 1e-3
+SAMPLE_BYTES = 2**27  # of a sample as floats, at most
+PARTS = 8  # a sample is at most this part of V's rows; of a smaller V it would tell too little
+
+
+def sample_size(shape: tuple[int, int], rank: int) -> int:
+    """Rows that tell enough of V to find a basis of `rank` parts; 0 where V has too few rows for a sample to pay."""
+    m, n = shape
+    rows = 1000 + 40 * rank
+    return rows if PARTS * rows <= m and 4 * rows * n <= SAMPLE_BYTES else 0
+
+
+def sample_start(crew: Crew, fit: Fit, zero: float, rng: np.random.Generator) -> np.ndarray:
+    """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of several random starts.
+
+    Of `fit.restarts` attempts, each on rows of its own, the one whose basis has the smallest loss on rows that none
+    of them has seen.
+    """
+    size = sample_size(crew.shape, fit.rank)
+    fit = replace(fit, solver="hals" if fit.divergence == "frobenius" else fit.solver, tol=SAMPLE_TOL)
+    found = [_of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng) for _ in range(fit.restarts)]
+    if len(found) == 1:
+        return found[0].H
+    unseen = ArrayBlocks(_sample(crew, PARTS // 2 * size, rng))
+    return min((_elsewhere(unseen, state.H, fit, zero) for state in found), key=lambda state: state.records[-1].loss).H
+
+
+def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
+    return crew.take(np.sort(rng.choice(crew.shape[0], size, replace=False, shuffle=False)))
+
+
+def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator) -> State:
+    """The best of PROBES random starts after PROBE_SWEEPS, taken on until it settles."""
+    probes = []
+    moments = Threads(V, map).moments()
+    objective = objective_for(fit, moments, zero)
+    for _ in range(PROBES):
+        crew = Threads(V, map)
+        W, H = random_start(V, fit.rank, moments.mean, rng)
+        crew.begin(W.T)
+        state = _sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS)
+        probes.append((state.records[-1].loss, state, crew))
+    _, state, crew = min(probes, key=lambda probe: probe[0])
+    return _sweeps(crew, objective, state, fit, SAMPLE_SWEEPS)
+
+
+def _elsewhere(V: Blocks, H: np.ndarray, fit: Fit, zero: float) -> State:
+    """What a basis comes to on other rows, after a few sweeps there."""
+    crew = Threads(V, map)
+    moments = crew.moments()
+    objective = objective_for(fit, moments, zero)
+    crew.begin(flat_codes(H, moments.mean))
+    return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, PROBE_SWEEPS)
+
+
+def _sweeps(crew: Crew, objective: Objective, state: State, fit: Fit, sweeps: int) -> State:
+    return descend(crew, objective, state, replace(fit, max_sweeps=sweeps), polish=False)
+
+
+def flat_codes(H: np.ndarray, mean: float) -> np.ndarray:
+    """Equal codes (k, 1), under which W H has this mean."""
+    size = mean / (float(H.mean()) * len(H)) if H.any() else 0.0
+    return np.full((len(H), 1), size, H.dtype)
 
 
 def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:

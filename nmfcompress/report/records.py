@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import OutputError
-from ..factor.nmf import Factorization, SweepRecord
+from ..factor.nmf import Factorization
+from ..factor.sweeps import SweepRecord
 from ..recipes import Measured
 from ..settings import Fit
 

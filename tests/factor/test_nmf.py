@@ -19,7 +19,7 @@ from sklearn.decomposition._nmf import _initialize_nmf
 from nmfcompress.errors import InputError, UsageError
 from nmfcompress.factor import factorize, nmf, start, transform
 from nmfcompress.factor.blocks import as_blocks
-from nmfcompress.factor.nmf import best_rank_loss, factorize_best
+from nmfcompress.factor.nmf import best_rank_loss, factorize_as
 from nmfcompress.settings import Fit
 
 DIVERGENCES = ("frobenius", "kl", "is")
@@ -282,9 +282,9 @@ def test_the_seed_decides(rng):
 def test_the_best_of_several_starts(rng):
     V = rng.random((20, 15))
     each = [factorize(V, 3, rng=g) for g in (0, np.random.default_rng([0, 1]), np.random.default_rng([0, 2]))]
-    best = factorize_best(V, Fit(3, restarts=3))
+    best = factorize_as(V, Fit(3, restarts=3))
     assert best.loss == min(found.loss for found in each)
-    assert factorize_best(V, Fit(3)).W.tobytes() == each[0].W.tobytes()
+    assert factorize_as(V, Fit(3)).W.tobytes() == each[0].W.tobytes()
 
 
 # Any layout, and nothing written into
@@ -329,10 +329,12 @@ def test_anything_that_speaks_the_protocol_is_read(rng):
     V = rng.random((10, 8))
 
     class Rows:
-        shape, dtype, rows = V.shape, V.dtype, (slice(0, 3), slice(3, 10))
+        shape, dtype, rows, scale = V.shape, V.dtype, (slice(0, 3), slice(3, 10)), 1.0
 
         def read(self, rows):
             return V[rows]
+
+        stored = read
 
     theirs, ours = (factorize(X, 2, inner=1, max_sweeps=5).W for X in (Rows(), V))
     np.testing.assert_allclose(theirs, ours, rtol=1e-9)

@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 
 from nmfcompress.factor import factorize
-from nmfcompress.factor.solvers import exact, mu
+from nmfcompress.factor.solvers import exact, hals, mu
 
 RELATIVE = {np.float32: 1e-5, np.float64: 1e-10}
 BETAS = {"frobenius": 2, "kl": 1, "is": 0}
@@ -69,7 +69,7 @@ def assert_close(found, expected, relative):
 @pytest.mark.parametrize("dtype", RELATIVE)
 def test_one_plain_step_is_the_double_loop(dtype):
     V, W, H = problem(dtype)
-    found = mu(W, V @ H.T, H @ H.T, 1, 1e-12)
+    found = mu(W.T, H @ V.T, H @ H.T, 1, 1e-12).T
     expected = transposed(plain_update(V.T.tolist(), H.T.tolist(), W.T.tolist(), 2, np.ones((N, M), bool).tolist()))
     assert found.dtype == dtype
     assert_close(found, expected, RELATIVE[dtype])
@@ -78,7 +78,7 @@ def test_one_plain_step_is_the_double_loop(dtype):
 @pytest.mark.parametrize("dtype", RELATIVE)
 def test_repeats_of_the_step_are_as_many_single_ones_until_they_are_small(dtype):
     V, W, H = problem(dtype)
-    A, G = V @ H.T, H @ H.T
+    W, A, G = W.T.copy(), H @ V.T, H @ H.T
     steps = [W]
     while len(steps) < 40:
         steps.append(mu(steps[-1], A, G, 1, 1e-12))
@@ -91,9 +91,10 @@ def test_repeats_of_the_step_are_as_many_single_ones_until_they_are_small(dtype)
 @pytest.mark.parametrize("repeats", [1, 5])
 def test_a_step_does_not_write_into_what_it_is_given(repeats):
     V, W, H = problem(np.float64)
-    A, G = V @ H.T, H @ H.T
+    W, A, G = W.T.copy(), H @ V.T, H @ H.T
     given = [x.copy() for x in (W, A, G)]
     mu(W, A, G, repeats, 1e-12)
+    hals(W, A, G, repeats, 1e-12)
     exact(W, A, G)
     for before, after in zip(given, (W, A, G), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -161,7 +162,7 @@ def test_exact_is_scipys_nnls_row_by_row(m, k, wide, zeros, seed):
     n = 2 * k + 2 if wide else k
     V, H = rng.random((m, n)), rng.random((k, n)) * (rng.random((k, n)) >= zeros)
     V[rng.random(m) < 0.2] = 0
-    found = exact(rng.random((m, k)), V @ H.T, H @ H.T)
+    found = exact(rng.random((k, m)), H @ V.T, H @ H.T).T
     assert found.min() >= 0
     for row, codes in zip(V, found, strict=True):
         assert np.sum((row - codes @ H) ** 2) <= nnls(H.T, row)[1] ** 2 + (1e-7 if wide else 2e-3) * np.sum(row**2)
@@ -171,7 +172,7 @@ def test_exact_gives_the_codes_themselves_where_they_are_unique(rng):
     H = rng.random((6, 40))
     V = rng.random((30, 6)) * (rng.random((30, 6)) < 0.5) @ H + 0.3 * rng.random((30, 40))
     expected = np.array([nnls(H.T, row)[0] for row in V])
-    found = exact(np.ones((30, 6)), V @ H.T, H @ H.T)
+    found = exact(np.ones((6, 30)), H @ V.T, H @ H.T).T
     np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
     assert (expected == 0).any(), "a test without a constraint that binds"
     np.testing.assert_array_equal(found[expected == 0], 0)
@@ -183,7 +184,7 @@ def test_exact_with_equal_and_empty_parts(rng):
     H = np.stack([part, part, np.zeros(10), other])
     V = rng.random((5, 10))
     start = rng.random((5, 4))
-    found = exact(start, V @ H.T, H @ H.T)
+    found = exact(start.T, H @ V.T, H @ H.T).T
     best = [nnls(H.T, row)[1] for row in V]
     np.testing.assert_allclose(np.linalg.norm(V - found @ H, axis=1), best, rtol=1e-6)
     np.testing.assert_array_equal(found[:, 2], start[:, 2])
@@ -195,6 +196,6 @@ def test_exact_gives_all_zero_rows_zero_codes(dtype, rng):
     H = (1 + 0.01 * rng.random((5, 30))).astype(dtype)
     V = rng.random((4, 30)).astype(dtype)
     V[1:3] = 0
-    found = exact(np.ones((4, 5), dtype), V @ H.T, H @ H.T)
+    found = exact(np.ones((5, 4), dtype), H @ V.T, H @ H.T).T
     assert not found[1:3].any()
     assert found[[0, 3]].any(axis=1).all()
