@@ -141,13 +141,12 @@ class Threads:
 
     def sweep(self, order: Order) -> Sums:
         self.reads += 1
+        basis = order.objective.prepare(order.H, self.V.scale)
 
         def share(rows: slice) -> Sums:
             known = None if self.mask is None else self.mask[rows]
             X = np.ascontiguousarray(self._codes[:, rows])
-            new, sums = order.objective.block(
-                self.V.stored(rows), self.V.scale, known, X, order.H, order.codes, order.direct
-            )
+            new, sums = order.objective.block(self.V.stored(rows), known, X, basis, order.codes, order.direct)
             if new is not X:
                 self._codes[:, rows] = new
             return sums
