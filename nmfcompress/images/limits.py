@@ -44,11 +44,20 @@ class Limits:
     max_memory: int = field(default_factory=lambda: free_memory() // 2)
     max_pixels: int = DEFAULT_MAX_PIXELS
 
-    def admit(self, nbytes: int, what: str) -> None:
-        """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`."""
+    @property
+    def loaded(self) -> int:
+        """Bytes that a collection may take in memory; a larger one is read a piece at a time, where that is possible.
+
+        A quarter: beside it there must be room for the factors and the work on them.
+        """
+        return self.max_memory // 4
+
+    def admit(self, nbytes: int, what: str, instead: str = "") -> None:
+        """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`; `instead` is another way."""
         if nbytes > self.max_memory:
             allowed = f"--max-memory is {size(self.max_memory)}"
-            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)})")
+            instead = f"; {instead}" if instead else ""
+            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)}{instead})")
 
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
@@ -56,14 +65,17 @@ class Limits:
             raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
         self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
 
-    def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
+    def admit_fit(self, m: int, n: int, rank: int, held: int, jobs: int = 1) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
-        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
+        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight, and for each of
+        `jobs` a block of V with its copies.
         """
-        self.admit(held + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        blocks = jobs * FLIGHT * max(4 * n, 2**20)
+        self.admit(held + blocks + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
 
+FLIGHT = 8  # of a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 
 
