@@ -21,7 +21,7 @@ from .stored import Array, Extent, StoredFile, StoredImages
 
 
 class Cache:
-    """Room for `shape[0]` images of one shape and type, filled from the first on.
+    """Room for `shape[0]` images of one shape and type, filled from the first on; to be used in a `with`.
 
     Parameters
     ----------
@@ -51,6 +51,12 @@ class Cache:
         except OSError as error:
             raise InputError(f"the pictures need a temporary file: {error.strerror or error} (set TMPDIR)") from error
 
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
     def append(self, image: Array) -> None:
         """Keep one image more."""
         view = np.ascontiguousarray(image, self.dtype).reshape(-1).view(np.uint8).data
@@ -64,10 +70,9 @@ class Cache:
         self._count += 1
 
     def images(self) -> StoredImages:
-        """All that were kept."""
+        """All that were kept; they outlive the cache, for they have a descriptor of their own."""
         levels = Levels(self.dtype.name, 0, 1 if self.dtype.kind == "f" else np.iinfo(self.dtype).max)
         file = StoredFile(None, f"temporary file in {display(self._folder)}", self._file.fileno())
-        self._file.close()  # StoredFile has a descriptor of its own
         return StoredImages([Extent(file, 0, self._count)], self.shape[1:], self.dtype, levels)
 
     def _full(self, free: int) -> TooLarge:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -144,26 +145,26 @@ def _stacked(
     first = next(pictures)
     like = _resized(first.pixels, resize)
     shape, done = (count, *like.shape), 0
-    cache = Cache(shape, like.dtype) if count * like.nbytes > limits.loaded else None
-    images = np.empty(shape, like.dtype) if cache is None else np.empty((0, *like.shape), like.dtype)
-    for place, picture in enumerate(chain([first], pictures)):
-        name = names[place % len(names)]
-        with about(name):
-            pixels = _like(_resized(picture.pixels, resize), picture, images, first)
-            if cache is None:
-                images[place] = pixels
-            else:
-                cache.append(pixels)
-        for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
-            if not note.startswith("frame "):
-                notes[note].append(name)
-        done = place + 1
-    return Stack(
-        images=cache.images() if cache else images[:done],
-        levels=first.levels, labels=None, indices=np.arange(done), single=False,
-        notes=tuple(_counted(note, where, count) for note, where in notes.items()),
-        files=tuple(names) if len(names) == done else (),
-    )  # fmt: skip
+    large = count * like.nbytes > limits.loaded
+    images = np.empty((0, *like.shape) if large else shape, like.dtype)
+    with Cache(shape, like.dtype) if large else nullcontext() as cache:
+        for place, picture in enumerate(chain([first], pictures)):
+            name = names[place % len(names)]
+            with about(name):
+                pixels = _like(_resized(picture.pixels, resize), picture, images, first)
+                if cache is None:
+                    images[place] = pixels
+                else:
+                    cache.append(pixels)
+            for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
+                if not note.startswith("frame "):
+                    notes[note].append(name)
+            done = place + 1
+        return Stack(
+            images=images[:done] if cache is None else cache.images(), levels=first.levels, labels=None,
+            indices=np.arange(done), single=False, files=tuple(names) if len(names) == done else (),
+            notes=tuple(_counted(note, where, count) for note, where in notes.items()),
+        )  # fmt: skip
 
 
 def _counted(note: str, where: list[str], count: int) -> str:
