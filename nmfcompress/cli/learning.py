@@ -18,7 +18,7 @@ from ..factor.nmf import cores
 from ..images import masks, stacks
 from ..images.archives import Stack
 from ..images.files import display
-from ..images.limits import Limits, limits_of
+from ..images.limits import Limits, in_flight, limits_of
 from ..images.saving import encode_picture
 from ..images.selection import select
 from ..images.stored import StoredImages, held
@@ -110,8 +110,10 @@ def _possible(rank: int, stack: Stack) -> int:
 
 def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
     shape = stack.images.shape
-    rank, jobs = _possible(fit.rank, stack), fit.jobs or cores()
-    limits.admit_fit(shape[0], math.prod(shape[1:]), rank, held(stack.images), jobs)
+    m, n = shape[0], math.prod(shape[1:])
+    beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
+    beside += in_flight(m, n, fit.jobs or cores())
+    limits.admit_fit(m, n, _possible(fit.rank, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)

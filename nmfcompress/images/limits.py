@@ -65,14 +65,21 @@ class Limits:
             raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
         self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
 
-    def admit_fit(self, m: int, n: int, rank: int, held: int, jobs: int = 1) -> None:
+    def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
-        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight, and for each of
-        `jobs` a block of V with its copies.
+        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
         """
-        blocks = jobs * FLIGHT * max(4 * n, 2**20)
-        self.admit(held + blocks + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        self.admit(held + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+
+
+def in_flight(m: int, n: int, jobs: int) -> int:
+    """Bytes that the work on an (m, n) matrix in blocks, by so many threads, takes beside the matrix and its factors.
+
+    For each thread a block with its copies; and once, with two copies, the Gram matrix that svd_floor comes from.
+    """
+    side = min(m, n) if min(m, n) <= 2048 else 0
+    return FLIGHT * min(jobs * max(4 * n, 2**20), 4 * m * n) + 3 * 8 * side**2
 
 
 FLIGHT = 8  # of a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
