@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import COMMAND, environment
+from commands import COMMAND, environment, timeless
 
 ALLOWED = 40  # MB: what --max-memory says; the data are several times as much
 PROGRAM = 60  # MB that the program itself may take
@@ -96,3 +96,13 @@ def test_a_file_that_is_cut_off_meanwhile_is_an_error_not_a_crash(archives):
     assert said.count("\n") == 1
     assert "has changed since it was opened (1,000,000 bytes, 131,072,128 before)" in said
     assert not (archives / "cut").exists()
+
+
+def test_single_images_of_it(archives):
+    words = ("compress", "a.npz", "-k", "2", "-n", "5", "--no-plot", "--index", "3,31999")
+    most, said = run(archives, *words, "--max-memory", f"{ALLOWED}MB", "-O", "two-apart", "-v")
+    assert "131.1 MB, read a piece at a time" in said
+    assert most < ALLOWED + PROGRAM
+    run(archives, *words, "--max-memory", "1GB", "-O", "two")
+    assert timeless(archives / "two-apart") == timeless(archives / "two")
+    assert len(timeless(archives / "two")) > 4
