@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import metrics
-from .factor.blocks import row_blocks
 from .factor.crew import workers
 from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as
 from .factor.sweeps import SweepRecord
@@ -26,6 +25,7 @@ from .images.stored import StoredImages
 from .settings import Fit
 
 Images = np.ndarray | StoredImages
+MEASURED = 2**17  # pixels at a time, of which SSIM makes a dozen arrays of float64
 LOOKED_AT = 10_000  # images of a collection whose SSIM is taken: it costs more than a sweep, and more add no digit
 OnSweep = Callable[[SweepRecord], None]
 
@@ -132,7 +132,8 @@ def fit_collection(
 def _measure(found: CollectionFit, images: Images, known: np.ndarray | None, settings: Fit) -> Measured:
     """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
     shape = (len(images), math.prod(images.shape[1:]))
-    blocks = row_blocks(shape, np.dtype(np.float64))
+    step = max(1, MEASURED // shape[1])
+    blocks = [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
     mask = None if known is None else np.broadcast_to(known, shape)
     looked_at = _evenly(len(images), 0 if mask is not None or min(images.shape[1:3]) < metrics.WINDOW else LOOKED_AT)
 

@@ -79,10 +79,10 @@ def in_flight(m: int, n: int, jobs: int) -> int:
     For each thread a block with its copies; and once, with two copies, the Gram matrix that svd_floor comes from.
     """
     side = min(m, n) if min(m, n) <= 2048 else 0
-    return FLIGHT * min(jobs * max(4 * n, 2**20), 4 * m * n) + 3 * 8 * side**2
+    return FLIGHT * min(jobs * max(4 * n, 2**22), 4 * m * n) + 3 * 8 * side**2
 
 
-FLIGHT = 8  # of a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
+FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 
 
