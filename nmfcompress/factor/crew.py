@@ -20,6 +20,7 @@ from .blocks import Blocks, checked
 from .objectives import Codes, Moments, Objective, Sums, total
 
 Result = TypeVar("Result")
+CHUNK = 128  # squares of so many uint8 add up exactly in float32
 
 
 class Each(Protocol):
@@ -88,10 +89,10 @@ class Crew(Protocol):
 
 
 def _sum_and_squares(V: np.ndarray) -> tuple[float, float]:
-    """In the type of V over so many entries only that nothing is lost, then in float64."""
+    """In the type of V over CHUNK entries only, then in float64."""
     flat = V.ravel()
-    whole = flat.size - flat.size % 1024
-    parts = (flat[:whole].reshape(-1, 1024), flat[whole:].reshape(1, -1))
+    whole = flat.size - flat.size % CHUNK
+    parts = (flat[:whole].reshape(-1, CHUNK), flat[whole:].reshape(1, -1))
     return (
         float(sum(part.sum(axis=1).sum(dtype=np.float64) for part in parts)),
         float(sum(np.einsum("ij,ij->i", part, part).sum(dtype=np.float64) for part in parts)),
