@@ -52,8 +52,8 @@ def sweep() -> Iterator[Figure]:
     most = timed("limits", digits_npy())
     yield Figure("the machine: float32 product of 2000 x 2000", f"{most['gemm'] / 1e9:.0f} GFLOP/s", note="one thread")
     yield Figure("the machine: two such products on two threads", f"{most['two']:.2f}", note="x one thread, wall")
-    yield Figure("the machine: reading memory", f"{most['memory'] / 1e9:.1f} GB/s", note="float32 dot product, 1 GB")
-    yield Figure("the machine: read() of a file", f"{most['file'] / 1e9:.1f} GB/s", note="the input, cached")
+    yield Figure("the machine: reading memory", f"{most['ram'] / 1e9:.1f} GB/s", note="float32 dot product, 1 GB")
+    yield Figure("the machine: read() of a file", f"{most['disk'] / 1e9:.1f} GB/s", note="the input, cached")
     for solver in ("mu", "hals"):
         for rank in (LOW, HIGH):
             runs = [timed("sweep", digits_npy(), rank, solver) for _ in range(3)]

@@ -179,8 +179,8 @@ def limits(path: str) -> dict[str, Any]:
                 pass
 
     return {
-        "gemm": 2 * 2000**3 / gemm, "two": 2 * one / both, "memory": long.nbytes / memory,
-        "file": buffer.nbytes / fastest(read),
+        "gemm": 2 * 2000**3 / gemm, "two": 2 * one / both, "ram": long.nbytes / memory,
+        "disk": buffer.nbytes / fastest(read),
     }  # fmt: skip
 
 
