@@ -133,8 +133,8 @@ def race(
 
     Seed by seed in turn; the median of the five ratios. How many sweeps of ours it takes is found in a run before
     (every run of ours is deterministic); what is timed is a whole call, and its W and H are held against the target.
-    Our `init` "auto" learns H from a sample of rows by `hals`, whatever the solver: its sweeps and reads are in the time,
-    not in the counts. With "random" both sides start alike, and nothing is asked of the figure.
+    Our `init` "auto" learns H from a sample of rows by `hals`, whatever the solver: its sweeps and reads are in the
+    time, not in the counts. With "random" both sides start alike, and nothing is asked of the figure.
     """
     task, options = theirs
     pairs = []

@@ -118,7 +118,7 @@ def nimfa(path: str, rank: int, *, sweeps: int, seed: int) -> dict[str, Any]:
 def sweep(path: str, rank: int, solver: str, init: str = "auto", sweeps: int = 25) -> dict[str, Any]:
     """CPU time of a sweep, and of its two products alone over the same blocks, already float32, after each sweep.
 
-    The median of 23 sweeps: those after the start on a sample ("auto") repeat their inner steps less than early ones.
+    The median of 23 sweeps; how often they repeat their inner steps depends on the start.
     """
     from nmfcompress import factorize
     from nmfcompress.factor.blocks import as_blocks
