@@ -43,46 +43,52 @@ def sample_size(shape: tuple[int, int], rank: int) -> int:
 
 
 def sample_start(crew: Crew, fit: Fit, zero: float, rng: np.random.Generator) -> np.ndarray:
-    """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of several random starts.
+    """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of PROBES random starts.
 
-    Of `fit.restarts` attempts, each on rows of its own, the one whose basis has the smallest loss on rows that none
-    of them has seen.
+    With `fit.restarts` above 1 every start is taken to its end, PROBES for each restart on rows of its own, and the
+    one kept whose basis has the smallest loss on rows that hardly any of them has seen: on its own few rows a basis
+    looks better than it is by more than good ones differ.
     """
     size = sample_size(crew.shape, fit.rank)
     fit = replace(fit, solver="hals" if fit.divergence == "frobenius" else fit.solver, tol=SAMPLE_TOL)
-    found = [_of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng) for _ in range(fit.restarts)]
-    if len(found) == 1:
-        return found[0].H
-    unseen = ArrayBlocks(_sample(crew, PARTS // 2 * size, rng))
-    return min((_elsewhere(unseen, state.H, fit, zero) for state in found), key=lambda state: state.records[-1].loss).H
+    if fit.restarts == 1:
+        (best,) = _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=1)
+        return best
+    found: list[np.ndarray] = []
+    for _ in range(fit.restarts):
+        found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=PROBES)
+    many = max(size, min(PARTS * size, SAMPLE_BYTES // (4 * crew.shape[1])))
+    others = ArrayBlocks(_sample(crew, many, rng))
+    losses = [_loss_elsewhere(others, H, fit, zero) for H in found]
+    return found[int(np.argmin(losses))]
 
 
 def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
     return crew.take(np.sort(rng.choice(crew.shape[0], size, replace=False, shuffle=False)))
 
 
-def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator) -> State:
-    """The best of PROBES random starts after PROBE_SWEEPS, taken on until it settles."""
-    probes = []
+def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, keep: int) -> list[np.ndarray]:
+    """PROBES random starts, PROBE_SWEEPS each; the bases of the best `keep` of them, taken on until they settle."""
     moments = Threads(V, map).moments()
     objective = objective_for(fit, moments, zero)
+    probes: list[tuple[State, Crew]] = []
     for _ in range(PROBES):
         crew = Threads(V, map)
         W, H = random_start(V, fit.rank, moments.mean, rng)
         crew.begin(W.T)
-        state = _sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS)
-        probes.append((state.records[-1].loss, state, crew))
-    _, state, crew = min(probes, key=lambda probe: probe[0])
-    return _sweeps(crew, objective, state, fit, SAMPLE_SWEEPS)
+        probes.append((_sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS), crew))
+    probes.sort(key=lambda probe: probe[0].records[-1].loss)
+    return [_sweeps(crew, objective, state, fit, SAMPLE_SWEEPS).H for state, crew in probes[:keep]]
 
 
-def _elsewhere(V: Blocks, H: np.ndarray, fit: Fit, zero: float) -> State:
+def _loss_elsewhere(V: Blocks, H: np.ndarray, fit: Fit, zero: float) -> float:
     """What a basis comes to on other rows, after a few sweeps there."""
     crew = Threads(V, map)
     moments = crew.moments()
     objective = objective_for(fit, moments, zero)
     crew.begin(flat_codes(H, moments.mean))
-    return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, PROBE_SWEEPS)
+    state = _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, PROBE_SWEEPS)
+    return state.records[-1].loss
 
 
 def _sweeps(crew: Crew, objective: Objective, state: State, fit: Fit, sweeps: int) -> State:

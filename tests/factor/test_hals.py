@@ -152,18 +152,17 @@ def test_threads_and_restarts_leave_the_sample_as_it_is(divergence, many_rows):
     assert found[0].H.tobytes() == found[1].H.tobytes()
 
 
-def test_restarts_are_compared_on_rows_that_none_has_seen(many_rows, monkeypatch):
+def test_restarts_are_compared_on_other_rows(many_rows, monkeypatch):
     tried = []
-    refine = start._elsewhere
-    monkeypatch.setattr(start, "_elsewhere", lambda *given: tried.append(refine(*given)) or tried[-1])
-    found = factorize(many_rows, 4, restarts=3, max_sweeps=1, solver="hals")
-    assert len(tried) == 3
-    best = min(tried, key=lambda state: state.records[-1].loss)
-    crew = Threads(as_blocks(many_rows), map)
-    np.testing.assert_array_equal(
-        best.H, start.sample_start(crew, Fit(4, restarts=3), 0.5 / 255, np.random.default_rng(0))
+    compare = start._loss_elsewhere
+    monkeypatch.setattr(
+        start, "_loss_elsewhere", lambda V, H, *rest: tried.append((compare(V, H, *rest), H)) or tried[-1][0]
     )
-    assert found.loss > 0
+    crew = Threads(as_blocks(many_rows), map)
+    found = start.sample_start(crew, Fit(4, restarts=3), 0.5 / 255, np.random.default_rng(0))
+    assert len(tried) == 3 * start.PROBES
+    assert len({H.tobytes() for _, H in tried}) > 3
+    np.testing.assert_array_equal(found, min(tried, key=lambda one: one[0])[1])
 
 
 @pytest.mark.parametrize("shape", [(2000, 30), (12_000, 200_000)])
