@@ -203,7 +203,7 @@ talk = bundle(
     "talk",
     Talk,
     click.option("-q", "--quiet", is_flag=True, help="No summary, notes or bar."),
-    click.option("-v", "--verbose", is_flag=True, help="Also what was assumed about the input."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what was assumed, and more of the result."),
     click.option("--json", is_flag=True, help="One JSON object a result on stdout."),
     click.option(
         "--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."

@@ -269,6 +269,7 @@ def _start(
         V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
         make = start.nndsvda if init == "nndsvda" else start.random_start
         made_W, made_H = make(V, k, moments.mean, rng, crew.each)
+        crew.reads += start.SVD_READS if init == "nndsvda" else 0
     W = made_W if W is None else _factor(W, (m, k), "W", crew.dtype)
     return W.T, made_H if H is None else _factor(H, (k, n), "H", crew.dtype)
 
