@@ -119,10 +119,12 @@ def test_the_residual_summed_by_itself_is_counted():
 def slow_gradient(V, W, H):
     """The projected gradient as the docstring of SweepRecord has it, entry by entry."""
     (m, k), n = W.shape, H.shape[1]
-    whole = [[sum(W[i, l] * H[l, j] for l in range(k)) for j in range(n)] for i in range(m)]  # noqa: E741
+    whole = [[sum(W[i, t] * H[t, j] for t in range(k)) for j in range(n)] for i in range(m)]
     sides = []
-    for factor, places in (("W", [(i, l) for i in range(m) for l in range(k)]),  # noqa: E741
-                           ("H", [(l, j) for l in range(k) for j in range(n)])):  # noqa: E741, fmt: skip
+    for factor, places in (
+        ("W", [(i, t) for i in range(m) for t in range(k)]),
+        ("H", [(t, j) for t in range(k) for j in range(n)]),
+    ):
         slope = pull = 0.0
         for a, b in places:
             if factor == "W":
