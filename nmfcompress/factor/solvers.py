@@ -60,15 +60,15 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
     for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur (see `mu`).
     Parameters as for `mu`; a row whose part is empty (g_jj = 0) stays as it is.
     """
-    rows, others, targets = _coordinates(A, G)
     X, first = X.copy(), 0.0
     least, step = X.dtype.type(floor), np.empty(X.shape[1], X.dtype)
-    for round_ in range(repeats):
-        before = X.copy() if round_ < repeats - 1 else None
-        for j in rows:
-            np.dot(others[j], X, out=step)
-            np.subtract(targets[j], step, out=step)
-            np.maximum(step, least, out=X[j])
+    coordinates = _coordinates(X, A, G)
+    for last in (*(False,) * (repeats - 1), True):
+        before = None if last else X.copy()
+        for x, others, target in coordinates:
+            np.dot(others, X, out=step)
+            np.subtract(target, step, out=step)
+            np.maximum(step, least, out=x)
         if before is None:
             break
         before -= X
@@ -79,14 +79,18 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
     return X
 
 
-def _coordinates(A: np.ndarray, G: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Rows that have a minimum, and G without its diagonal and A, both divided by that diagonal."""
-    diagonal = np.diag(G).copy()
-    rows = [j for j in range(len(G)) if diagonal[j] > np.finfo(G.dtype).tiny]
-    diagonal[diagonal <= np.finfo(G.dtype).tiny] = 1
-    others: np.ndarray = G / diagonal[:, None]
+def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each row x of X (a view) that has a minimum, max(target - others @ X, 0): its others and its target.
+
+    These are G without its diagonal and A, both divided by that diagonal.
+    """
+    diagonal = np.diag(G)
+    used = diagonal > np.finfo(G.dtype).tiny
+    scale = np.where(used, diagonal, 1)[:, None]
+    others = G / scale
     np.fill_diagonal(others, 0)
-    return rows, others, A / diagonal[:, None]
+    rows = zip(X, others, A / scale, used, strict=True)
+    return [(x, other, target) for x, other, target, has_minimum in rows if has_minimum]
 
 
 def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: int = 1000) -> np.ndarray:
@@ -107,12 +111,12 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
     G = G.astype(np.float64)
     x, a = np.array(X, dtype=np.float64, order="C"), np.array(A, dtype=np.float64, order="C")
     x[:, ~(a > 0).any(axis=0)] = 0  # their minimizer, which they would only approach
-    rows, others, targets = _coordinates(a, G)
     solution, open_columns = x.copy(), np.arange(x.shape[1])
+    coordinates = _coordinates(x, a, G)
     for done in range(1, most + 1):
         before = x.copy()
-        for j in rows:
-            np.maximum(targets[j] - others[j] @ x, 0, out=x[j])
+        for row, others, target in coordinates:
+            np.maximum(target - others @ x, 0, out=row)
         moved = np.square(x - before).sum(axis=0) > tol**2 * np.square(x).sum(axis=0)
         if done in LEAPS and moved.any():
             moved &= ~_leap(x, a, G)
@@ -120,7 +124,8 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
         if not moved.any():
             break
         if moved.mean() < 0.7:
-            x, a, targets, open_columns = x[:, moved], a[:, moved], targets[:, moved], open_columns[moved]
+            x, a, open_columns = x[:, moved], a[:, moved], open_columns[moved]
+            coordinates = _coordinates(x, a, G)
     return solution.astype(X.dtype)
 
 
@@ -171,4 +176,4 @@ class Solver:
         return min(1 + q // (self.cost * (k + 20)), MOST_REPEATS)
 
 
-SOLVERS = {"mu": Solver(mu, 3, momentum=False), "hals": Solver(hals, 8, momentum=True)}
+SOLVERS = {"mu": Solver(mu, 3, momentum=False), "hals": Solver(hals, 16, momentum=True)}
