@@ -27,8 +27,9 @@ class Sectioned(click.Command):
             if line is not None:
                 sections[self.bundles.get(parameter.name or "", "talk")].append(line)
         for name, lines in sections.items():
-            with formatter.section(TITLES[name]):
-                formatter.write_dl(lines)
+            if lines:  # not every command has every bundle
+                with formatter.section(TITLES[name]):
+                    formatter.write_dl(lines)
 
     bundles: ClassVar[dict[str, str]] = {}  # option: its bundle, the same in every command
 
@@ -121,8 +122,8 @@ def _course(**values: Any) -> Course:
 course = bundle(
     "course",
     _course,
-    click.option("--basis-from", metavar="FILE", help="Only codes, of the basis in this factors.npz."),
-    click.option("--checkpoint", metavar="FILE", help="Keep a file there to go on from, should the run be stopped."),
+    click.option("--basis-from", metavar="FILE", help="Take the basis of this factors.npz, and find codes for it."),
+    click.option("--checkpoint", metavar="FILE", help="Keep a file to go on from, should the run be stopped."),
     click.option(
         "--checkpoint-every", type=float, metavar="SECONDS", default=default(Course, "checkpoint_every"),
         show_default=True, help="How often.",
