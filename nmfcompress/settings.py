@@ -108,9 +108,11 @@ class Course:
     def __post_init__(self) -> None:
         every, file = self.checkpoint_every, self.basis_from or self.resume
         check(0 <= every < float("inf"), "--checkpoint-every", every, "seconds from 0")
-        for name, value in (("--checkpoint", self.checkpoint), ("--resume", self.resume)):
-            check(value is None or self.basis_from is None, name, "given with --basis-from", "one of the two")
-            check(value not in ("-", ""), name, value, "the name of a file")
+        named = {"--basis-from": self.basis_from, "--checkpoint": self.checkpoint, "--resume": self.resume}
+        for name, value in named.items():
+            check(value not in ("-", ""), name, value or "empty", "the name of a file")
+            alone = value is None or self.basis_from is None or name == "--basis-from"
+            check(alone, name, "given with --basis-from", "one of the two")
         kept = self.checkpoint or self.resume
         check(kept is not None or every == Course.checkpoint_every, "--checkpoint-every", every, "a --checkpoint, too")
         check(file is not None or "rank" in self.given, "-k/--rank", "missing", "the number of parts, such as -k 10")

@@ -22,6 +22,7 @@ class Start:
     """How a fit begins: as settings say, after a checkpoint, or with a given basis, for which only codes are sought."""
 
     fit: Fit
+    path: str = ""
     resume: Checkpoint | None = None
     given: Basis | None = None
 
@@ -29,6 +30,11 @@ class Start:
     def sweeps(self) -> int:
         """How many are done."""
         return 0 if self.resume is None else self.resume.sweeps
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to say of it."""
+        return [] if self.resume is None else [f"{self.path}: goes on after sweep {self.sweeps:,}"]
 
 
 def begin(fit: Fit, course: Course, limits: Limits) -> Start:
@@ -45,11 +51,11 @@ def begin(fit: Fit, course: Course, limits: Limits) -> Start:
             asked, there = getattr(fit, name), getattr(basis.fit, name)
             if name in course.given and asked != there:
                 raise InputError(f"has {name} {there}, not {asked} (leave --{name} out)", display(basis.path))
-        return Start(replace(basis.fit, jobs=fit.jobs), given=basis)
+        return Start(replace(basis.fit, jobs=fit.jobs), basis.path, given=basis)
     if course.resume is not None:
         checkpoint = read_checkpoint(course.resume, limits)
         asked = {name: getattr(fit, name) for name in course.given}
-        return Start(replace(checkpoint.fit, jobs=fit.jobs, **asked), checkpoint)
+        return Start(replace(checkpoint.fit, jobs=fit.jobs, **asked), course.resume, checkpoint)
     return Start(fit)
 
 

@@ -66,6 +66,7 @@ def run(
         stack = _read(found, name, reading, selection, limits, console, alone=start.given is not None)
         if start.given is not None:
             start.given.check(stack)
+        console.remarks(start.remarks)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
