@@ -93,7 +93,7 @@ def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.n
     return [(x, other, target) for x, other, target, has_minimum in rows if has_minimum]
 
 
-def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: int = 1000) -> np.ndarray:
+def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000) -> np.ndarray:
     """The minimizer itself, to tolerance: non-negative least squares by cyclic coordinate descent.
 
     Each coordinate takes its own minimum in turn (the rule of `hals`); columns that have settled leave the iteration.
@@ -103,13 +103,14 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
 
     Parameters
     ----------
-    tol : float
-        A column has settled when a round moves it by less than this fraction of its norm.
+    tol : float, optional
+        A column has settled when a round moves it by less than this fraction of its norm; by default 1e-6, or what
+        float32 can tell, 3e-6.
     most : int
         Most rounds.
     """
-    G = G.astype(np.float64)
-    x, a = np.array(X, dtype=np.float64, order="C"), np.array(A, dtype=np.float64, order="C")
+    tol = tol or (1e-6 if X.dtype == np.float64 else 3e-6)
+    x, a = X.copy(), A
     x[:, ~(a > 0).any(axis=0)] = 0  # their minimizer, which they would only approach
     solution, open_columns = x.copy(), np.arange(x.shape[1])
     coordinates = _coordinates(x, a, G)
@@ -117,21 +118,24 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
         before = x.copy()
         for row, others, target in coordinates:
             np.maximum(target - others @ x, 0, out=row)
-        moved = np.square(x - before).sum(axis=0) > tol**2 * np.square(x).sum(axis=0)
+        before -= x
+        moved = np.einsum("kp,kp->p", before, before) > tol**2 * np.einsum("kp,kp->p", x, x)
         if done in LEAPS and moved.any():
             moved &= ~_leap(x, a, G)
-        solution[:, open_columns] = x
         if not moved.any():
             break
         if moved.mean() < 0.7:
+            solution[:, open_columns] = x
             x, a, open_columns = x[:, moved], a[:, moved], open_columns[moved]
             coordinates = _coordinates(x, a, G)
-    return solution.astype(X.dtype)
+    solution[:, open_columns] = x
+    return solution
 
 
 def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> np.ndarray:
     """Put the columns of x to the minimizer on their own support where that is the minimizer; which ones, (p,) bool."""
     k, p = x.shape
+    a, G = a.astype(np.float64), G.astype(np.float64)
     right, used = np.zeros(p, dtype=bool), np.diag(G) > 0
     for first in range(0, p, max(1, 2**21 // k**2)):
         part = slice(first, first + max(1, 2**21 // k**2))
