@@ -101,6 +101,8 @@ def cases(draw):
         "max_sweeps": draw(st.integers(1, 25)),
         "tol": draw(st.sampled_from([0, 1e-4])),
     }
+    if options["divergence"] == "frobenius" and mask is None:
+        options["solver"] = draw(st.sampled_from(["mu", "hals"]))
     return Case(V, rank, mask, options)
 
 
