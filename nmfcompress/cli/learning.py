@@ -75,15 +75,19 @@ def run(
             keeper = _keeper(course, outputs, [path for path, _ in named], console)
             with about_run(course.resume):
                 learned = _learn(name, stack, start, keeper, reading, limits, console)
-            for path, encode in named:
-                if path in wanted:
-                    outputs.write(path, encode(learned))
-            curve = Curve(display(name), None, None, learned.found.fit.records)
-            log = outputs.log([curve]) if "csv" in writing.what else None
+            paths = _write(learned, outputs, [(path, encode) for path, encode in named if path in wanted])
             console.remarks(_left_over(outputs, {path for path, _ in named}))
-            paths = tuple(wanted) + ((log,) if log else ())
             console.done(replace(learned.outcome, outputs=paths))
     return console.close(writing.folder)
+
+
+def _write(learned: Learned, outputs: Outputs, wanted: list[tuple[str, Encode]]) -> tuple[str, ...]:
+    """Write every output, and the rows of the log; the paths."""
+    for path, encode in wanted:
+        outputs.write(path, encode(learned))
+    curve = Curve(display(learned.name), None, None, learned.found.fit.records)
+    log = outputs.log([curve]) if "csv" in outputs.writing.what else None
+    return (*(path for path, _ in wanted), *((log,) if log else ()))
 
 
 def _read(
