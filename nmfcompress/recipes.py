@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import metrics
+from .factor.checkpoint import Checkpoint, OnCheckpoint
 from .factor.crew import workers
-from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as
+from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as, transform_as
 from .factor.sweeps import SweepRecord
 from .images.arrange import (
     arrange_mask,
@@ -111,8 +112,9 @@ def fit_picture(
 
 
 def fit_collection(
-    images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
-) -> CollectionFit:
+    images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None,
+    resume: Checkpoint | None = None, on_checkpoint: OnCheckpoint | None = None,
+) -> CollectionFit:  # fmt: skip
     """Learn the parts that a collection shares.
 
     Parameters
@@ -121,11 +123,25 @@ def fit_collection(
         Those that are stored are read in blocks, and never held as a whole.
     mask : array of bool, shape (h, w) or (n, h, w), optional
         True = known.
+    resume, on_checkpoint
+        As for `factorize`.
     """
-    V, shape = arrange_stack(images), images.shape[1:]
-    known = None if mask is None else arrange_stack_mask(mask, shape)
-    fit = factorize_as(V, settings, known, on_sweep).sorted()
-    found = CollectionFit(fit, restore_stack(fit.H, shape), Measured(_floor(V, settings, mask), None, None))
+    known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
+    fit = factorize_as(
+        arrange_stack(images), settings, known, on_sweep, resume=resume, on_checkpoint=on_checkpoint
+    ).sorted()
+    return _collection(fit, images, settings, known)
+
+
+def code_collection(images: Images, H: np.ndarray, settings: Fit, mask: np.ndarray | None = None) -> CollectionFit:
+    """A collection (or one image) of parts that are given: H (rank, h * w [* c]), whose order is kept."""
+    known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
+    return _collection(transform_as(arrange_stack(images), H, settings, known), images, settings, known)
+
+
+def _collection(fit: Factorization, images: Images, settings: Fit, known: np.ndarray | None) -> CollectionFit:
+    floor = _floor(arrange_stack(images), settings, known)
+    found = CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), Measured(floor, None, None))
     return replace(found, measured=_measure(found, images, known, settings))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings import Fit, Reading, Selection, Talk, Writing
+from ..settings import Course, Fit, Reading, Selection, Talk, Writing
 from . import options
 
 EXAMPLES = """
@@ -12,20 +12,29 @@ Examples:
   nmfc basis train-images-idx3-ubyte.gz -k 25 --label 3
   nmfc basis faces --resize 64x64 --gray -k 40
   nmfc basis movie.tif -k 6 --json
+  nmfc basis new.npz --basis-from nmfc-out/factors.npz -O new
+  nmfc basis large.npy -k 50 --checkpoint run.npz; nmfc basis large.npy --resume run.npz
 """
 
 
 @options.command(
     "basis",
     EXAMPLES,
-    options.fit,
+    options.fit_or_file,
+    options.course,
     options.reading_together,
     options.selection,
     options.writing("basis", "compare", "csv", "factors", single=False),
     options.talk,
 )
 def command(
-    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
+    inputs: tuple[str, ...],
+    fit: Fit,
+    course: Course,
+    reading: Reading,
+    selection: Selection,
+    writing: Writing,
+    talk: Talk,
 ) -> int:
     """Learn the basis of a collection, one image a row of V ~ W H.
 
@@ -36,4 +45,4 @@ def command(
     """
     from .learning import run
 
-    return run(inputs, fit, reading, selection, writing, talk)
+    return run(inputs, fit, course, reading, selection, writing, talk)

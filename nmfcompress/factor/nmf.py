@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import start
 from .blocks import LARGEST, Filled, as_blocks, check_mask, scale_of
-from .crew import Crew, Order, Threads, workers
+from .checkpoint import Checkpoint, OnCheckpoint, data_of
+from .crew import Crew, Threads, workers
 from .objectives import Codes, Moments, objective_for
-from .sweeps import State, SweepRecord, descend, first_read
+from .sweeps import State, SweepRecord, descend, first_read, read, resumed
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def factorize(
     H: np.ndarray | None = None,
     jobs: int | None = None,
     on_sweep: Callable[[SweepRecord], None] | None = None,
+    resume: Checkpoint | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> Factorization:
     """Find W, H >= 0 of rank `rank` with V ~ W @ H.
 
@@ -123,6 +126,15 @@ def factorize(
         when BLAS is held to one thread (OPENBLAS_NUM_THREADS=1 before NumPy is imported, the fastest), else 1.
     on_sweep : callable, optional
         Called with each SweepRecord; an exception that it raises passes through unchanged.
+    resume : Checkpoint, optional
+        Go on from there, on the same V and with the same options (max_sweeps, tol and jobs may be others), and end with
+        the bytes of a run that was never stopped, its records included, the seconds aside. The read of V that compares
+        the data is not counted in them.
+    on_checkpoint : callable, optional
+        Called as on_checkpoint(take, last) between the sweeps: take() is a Checkpoint whose arrays are the run's own,
+        so `numpy.savez(file, **factor.checkpoint.pack(take()))` belongs inside the call; `factor.checkpoint.unpack`
+        makes it of the arrays again. `last`: no later one comes, only the sweep that solves W (`inner` 1 has none).
+        With `restarts` above 1 under init "sample" only.
 
     Returns
     -------
@@ -133,13 +145,15 @@ def factorize(
     InputError
         V is not 2-d, empty, negative, NaN, infinite or above 1e15 (found by the first read, which names the row), or
         `rank` is above min(m, n).
+    OtherRun
+        `resume` is of other data or options (an InputError).
     UsageError
         An argument is out of its range, or a mask or a start does not fit V.
     """
     seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
     fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs)
     given = rng if isinstance(rng, np.random.Generator) else None
-    return factorize_as(V, fit, mask, on_sweep, given, W, H)
+    return factorize_as(V, fit, mask, on_sweep, given, W, H, resume, on_checkpoint)
 
 
 def factorize_as(
@@ -150,9 +164,11 @@ def factorize_as(
     rng: np.random.Generator | None = None,
     W: np.ndarray | None = None,
     H: np.ndarray | None = None,
+    resume: Checkpoint | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> Factorization:
     """`factorize` as settings say; `rng` replaces `fit.seed`. The rest is as for `factorize`."""
-    began = time.perf_counter()
+    began = time.perf_counter() - (0 if resume is None else resume.seconds)
     with _crew(V, fit, mask) as (crew, zero):
         m, n = crew.shape
         if fit.rank > min(m, n):
@@ -161,8 +177,18 @@ def factorize_as(
         if masked and fit.solver != "mu":
             raise UsageError(f"solver is {fit.solver} with a mask (expected mu: hals is for frobenius without one)")
         init = _init(fit, crew, masked or W is not None or H is not None)
-        moments = crew.moments()
+        kept = resume is not None or on_checkpoint is not None
+        if kept and fit.restarts > 1 and init != "sample":
+            raise UsageError(f"restarts is {fit.restarts} with a checkpoint (expected 1, or init sample)")
+        if resume is not None:
+            resume.check_fit(fit)
+        moments = crew.moments(crc=kept)
+        data = data_of(V, crew, moments, crew.mask if kept else None)
         objective = objective_for(fit, moments, zero, masked)
+
+        def rested(state: State, last: bool) -> None:
+            if on_checkpoint is not None:
+                on_checkpoint(lambda: Checkpoint(fit, data, state, crew.codes(), crew.reads), last)
 
         def told(state: State) -> None:
             if on_sweep is not None:
@@ -172,7 +198,12 @@ def factorize_as(
         for restart in range(1 if init == "sample" else fit.restarts):
             if rng is None or restart:
                 rng = np.random.default_rng([fit.seed, restart] if restart else fit.seed)
-            if init == "sample":
+            if resume is not None:
+                resume.check_data(data)
+                crew.begin(resume.codes)
+                crew.reads = resume.reads
+                state = resumed(resume.state, fit)
+            elif init == "sample":
                 basis = start.sample_start(crew, fit, zero, rng)
                 crew.begin(start.flat_codes(basis, moments.mean))
                 state = first_read(crew, objective, basis, Codes.BEGIN)
@@ -180,7 +211,9 @@ def factorize_as(
                 codes, basis = _start(crew, fit, init, moments, rng, W, H)
                 crew.begin(np.maximum(codes, crew.dtype.type(objective.floor)))
                 state = first_read(crew, objective, np.maximum(basis, crew.dtype.type(objective.floor)), Codes.KEEP)
-            state = descend(crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told)
+            state = descend(
+                crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
+            )
             if not found or state.records[-1].loss < found[0].loss:
                 W_found = np.ascontiguousarray(crew.codes().T)
                 found = [Factorization(W_found, state.H, state.records, state.settled)]
@@ -211,14 +244,22 @@ def transform(
         are linearly dependent, when only the loss is the same); for other divergences and masks, codes whose loss is
         the same to about 0.5 %, though entries may differ by more.
     """
-    fit = Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs)
+    return transform_as(V, H, Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs), mask).W
+
+
+def transform_as(V: Any, H: np.ndarray, fit: Fit, mask: np.ndarray | None = None) -> Factorization:
+    """`transform` as the rank, divergence and jobs of settings say, with a record of the one sweep that it is."""
+    began = time.perf_counter()
     with _crew(V, fit, mask) as (crew, zero):
         H = _factor(H, (fit.rank, crew.shape[1]), "H", crew.dtype)
         moments = crew.moments()
+        fit = replace(fit, solver="mu", inner=None)  # codes are solved in the same way whatever H was learned with
         objective = objective_for(fit, moments, zero, crew.mask is not None)
         crew.begin(np.maximum(start.flat_codes(H, moments.mean), crew.dtype.type(objective.floor)))
-        crew.sweep(Order(objective, H, Codes.SOLVE))
-        return np.ascontiguousarray(crew.codes().T)
+        _, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
+        seconds = time.perf_counter() - began
+        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, losses.gradient)
+        return Factorization(np.ascontiguousarray(crew.codes().T), H, (record,), True)
 
 
 def best_rank_loss(V: Any, rank: int, jobs: int | None = None) -> float | None:
@@ -269,6 +310,7 @@ def _start(
         V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
         make = start.nndsvda if init == "nndsvda" else start.random_start
         made_W, made_H = make(V, k, moments.mean, rng, crew.each)
+        crew.reads += start.SVD_READS if init == "nndsvda" else 0
     W = made_W if W is None else _factor(W, (m, k), "W", crew.dtype)
     return W.T, made_H if H is None else _factor(H, (k, n), "H", crew.dtype)
 

@@ -12,6 +12,8 @@ from .crew import Crew, Each, Threads
 from .objectives import Codes, Objective, objective_for
 from .sweeps import State, descend, first_read
 
+POWERS = 4  # power iterations of the randomized method
+SVD_READS = 2 + 2 * POWERS  # of V, by `truncated_svd`
 STRIP = 256  # rows of Vt V that one thread adds at a time
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
@@ -144,7 +146,7 @@ def truncated_svd(
 
     width = min(rank + 10, *V.shape)
     Q = np.linalg.qr(times(rng.standard_normal((V.shape[1], width))))[0]
-    for _ in range(4):
+    for _ in range(POWERS):
         Q = np.linalg.qr(times(np.linalg.qr(transposed_times(Q))[0]))[0]
     U, s, Vt = np.linalg.svd(transposed_times(Q).T, full_matrices=False)
     r = min(rank, *V.shape)
