@@ -83,14 +83,18 @@ _FIT = (
         "--tol", type=float, default=default(Fit, "tol"), show_default=True,
         help="Stop when the loss fell by less than this fraction over 10 sweeps; 0 never stops early.",
     ),
-    click.option("--solver", type=choice(*settings.SOLVERS), default="mu", show_default=True, help="Update rule."),
+    click.option(
+        "--solver", type=choice(*settings.SOLVERS), default=default(Fit, "solver"), show_default=True,
+        help="Update rule: multiplicative, or hals, which goes farther (frobenius).",
+    ),
     click.option("--inner", type=int, help="Inner repeats; 1 is the plain rule.  [default: while they pay]"),
     click.option(
         "--divergence", type=choice(*settings.DIVERGENCES), default="frobenius", show_default=True,
         help="What is minimized: ‖V − WH‖, Kullback-Leibler, or Itakura-Saito (zeros count as half a grey level).",
     ),
     click.option(
-        "--init", type=choice(*settings.INITS), default="random", show_default=True, help="Where the factors start."
+        "--init", type=choice(*settings.INITS), default=default(Fit, "init"), show_default=True,
+        help="Where the factors start; auto: on a sample of the rows if there are many, else random.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the random start."),
     click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),

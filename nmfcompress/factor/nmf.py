@@ -120,7 +120,8 @@ def factorize(
     mask : array of bool, broadcastable to (m, n)
         True = known. Missing entries may hold anything that V may, and are ignored.
     W, H : array, optional
-        A start of your own, shapes (m, rank) and (rank, n), instead of the random one.
+        A start of your own, shapes (m, rank) and (rank, n), instead of the random one. Under H alone W begins with
+        the codes of that H; under W alone H is random.
     jobs : int or None
         Threads over blocks; the result is the same for any number. None is every core that this process may use
         when BLAS is held to one thread (OPENBLAS_NUM_THREADS=1 before NumPy is imported, the fastest), else 1.
@@ -203,14 +204,12 @@ def factorize_as(
                 crew.begin(resume.codes)
                 crew.reads = resume.reads
                 state = resumed(resume.state, fit)
-            elif init == "sample":
-                basis = start.sample_start(crew, fit, zero, rng)
-                crew.begin(start.flat_codes(basis, moments.mean))
-                state = first_read(crew, objective, basis, Codes.BEGIN)
             else:
-                codes, basis = _start(crew, fit, init, moments, rng, W, H)
-                crew.begin(np.maximum(codes, crew.dtype.type(objective.floor)))
-                state = first_read(crew, objective, np.maximum(basis, crew.dtype.type(objective.floor)), Codes.KEEP)
+                codes, basis = _start(crew, fit, init, moments, zero, rng, W, H)
+                least = crew.dtype.type(objective.floor)
+                crew.begin(np.maximum(start.flat_codes(basis, moments.mean) if codes is None else codes, least))
+                how = Codes.BEGIN if codes is None else Codes.KEEP
+                state = first_read(crew, objective, np.maximum(basis, least), how)
             state = descend(
                 crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
             )
@@ -301,18 +300,24 @@ def _init(fit: Fit, crew: Crew, given: bool) -> str:
 
 
 def _start(
-    crew: Threads, fit: Fit, init: str, moments: Moments, rng: np.random.Generator, W: np.ndarray | None,
-    H: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """W transposed and H to begin with: those given, the rest by `init`; new arrays."""
+    crew: Threads, fit: Fit, init: str, moments: Moments, zero: float, rng: np.random.Generator,
+    W: np.ndarray | None, H: np.ndarray | None,
+) -> tuple[np.ndarray | None, np.ndarray]:  # fmt: skip
+    """W transposed and H to begin with: those given, the rest by `init`. None: the codes come from the basis."""
     (m, n), k = crew.shape, fit.rank
-    if W is None or H is None:
-        V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
-        make = start.nndsvda if init == "nndsvda" else start.random_start
-        made_W, made_H = make(V, k, moments.mean, rng, crew.each)
-        crew.reads += start.SVD_READS if init == "nndsvda" else 0
-    W = made_W if W is None else _factor(W, (m, k), "W", crew.dtype)
-    return W.T, made_H if H is None else _factor(H, (k, n), "H", crew.dtype)
+    if W is not None:
+        W = _factor(W, (m, k), "W", crew.dtype).T
+    if H is not None:
+        return W, _factor(H, (k, n), "H", crew.dtype)
+    if init == "sample":
+        return None, start.sample_start(crew, fit, zero, rng)
+    V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
+    if init == "nndsvda":
+        made, H = start.nndsvda(V, k, moments.mean, rng, crew.each)
+        crew.reads += start.SVD_READS
+    else:
+        made, H = start.random_start(V, k, moments.mean, rng)
+    return made.T if W is None else W, H
 
 
 def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:

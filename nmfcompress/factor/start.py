@@ -18,9 +18,7 @@ STRIP = 256  # rows of Vt V that one thread adds at a time
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
-def random_start(
-    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each = map
-) -> tuple[np.ndarray, np.ndarray]:
+def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """W, H uniform on (0, 1], scaled so that mean(W H) = `mean`, the mean of V."""
     m, n = V.shape
     W = 1 - rng.random((m, rank), dtype=V.dtype.type)
