@@ -310,7 +310,7 @@ def _start(
     if H is not None:
         return W, _factor(H, (k, n), "H", crew.dtype)
     if init == "sample":
-        return None, start.sample_start(crew, fit, zero, rng)
+        return None, start.sample_start(crew, fit, moments, zero, rng)
     V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
     if init == "nndsvda":
         made, H = start.nndsvda(V, k, moments.mean, rng, crew.each)

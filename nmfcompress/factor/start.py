@@ -9,7 +9,7 @@ import numpy as np
 from ..settings import Fit
 from .blocks import ArrayBlocks, Blocks
 from .crew import Crew, Each, Threads
-from .objectives import Codes, Objective, objective_for
+from .objectives import Codes, Moments, Objective, objective_for
 from .sweeps import State, descend, first_read
 
 POWERS = 4  # power iterations of the randomized method
@@ -29,7 +29,7 @@ def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) ->
 
 
 PROBES = 4  # random starts on the sample, the best of which goes on
-PROBE_SWEEPS, SAMPLE_SWEEPS = 12, 60
+PROBE_SWEEPS, SAMPLE_SWEEPS, FINAL_SWEEPS = 12, 60, 8
 SAMPLE_TOL = 1e-3
 SAMPLE_BYTES = 2**27  # of a sample as floats, at most
 PARTS = 8  # a sample is at most this part of V's rows; of a smaller V it would tell too little
@@ -42,12 +42,12 @@ def sample_size(shape: tuple[int, int], rank: int) -> int:
     return rows if PARTS * rows <= m and 4 * rows * n <= SAMPLE_BYTES else 0
 
 
-def sample_start(crew: Crew, fit: Fit, zero: float, rng: np.random.Generator) -> np.ndarray:
+def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.random.Generator) -> np.ndarray:
     """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of PROBES random starts.
 
-    With `fit.restarts` above 1 every start is taken to its end, PROBES for each restart on rows of its own, and the
-    one kept whose basis has the smallest loss on rows that hardly any of them has seen: on its own few rows a basis
-    looks better than it is by more than good ones differ.
+    With `fit.restarts` above 1 every start is taken to its end, PROBES for each restart on rows of its own. Good bases
+    differ by less than their losses on a few rows tell: so the best quarter on many other rows goes on to V itself,
+    and the best there after FINAL_SWEEPS is kept.
     """
     size = sample_size(crew.shape, fit.rank)
     fit = replace(fit, solver="hals" if fit.divergence == "frobenius" else fit.solver, tol=SAMPLE_TOL)
@@ -57,10 +57,12 @@ def sample_start(crew: Crew, fit: Fit, zero: float, rng: np.random.Generator) ->
     found: list[np.ndarray] = []
     for _ in range(fit.restarts):
         found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=PROBES)
-    many = max(size, min(PARTS * size, SAMPLE_BYTES // (4 * crew.shape[1])))
-    others = ArrayBlocks(_sample(crew, many, rng))
-    losses = [_loss_elsewhere(others, H, fit, zero) for H in found]
-    return found[int(np.argmin(losses))]
+    many = max(size, min(PARTS // 2 * size, SAMPLE_BYTES // (4 * crew.shape[1])))
+    others = Threads(ArrayBlocks(_sample(crew, many, rng)), map)
+    elsewhere = [_refined(others, H, fit, others.moments(), zero, PROBE_SWEEPS) for H in found]
+    elsewhere.sort(key=lambda state: state.records[-1].loss)
+    last = [_refined(crew, state.H, fit, moments, zero, FINAL_SWEEPS) for state in elsewhere[: fit.restarts]]
+    return min(last, key=lambda state: state.records[-1].loss).H
 
 
 def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -81,14 +83,11 @@ def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, keep:
     return [_sweeps(crew, objective, state, fit, SAMPLE_SWEEPS).H for state, crew in probes[:keep]]
 
 
-def _loss_elsewhere(V: Blocks, H: np.ndarray, fit: Fit, zero: float) -> float:
-    """What a basis comes to on other rows, after a few sweeps there."""
-    crew = Threads(V, map)
-    moments = crew.moments()
+def _refined(crew: Crew, H: np.ndarray, fit: Fit, moments: Moments, zero: float, sweeps: int) -> State:
+    """What a basis comes to on the rows of this crew, after a few sweeps there."""
     objective = objective_for(fit, moments, zero)
     crew.begin(flat_codes(H, moments.mean))
-    state = _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, PROBE_SWEEPS)
-    return state.records[-1].loss
+    return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, sweeps)
 
 
 def _sweeps(crew: Crew, objective: Objective, state: State, fit: Fit, sweeps: int) -> State:

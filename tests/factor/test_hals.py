@@ -152,17 +152,22 @@ def test_threads_and_restarts_leave_the_sample_as_it_is(divergence, many_rows):
     assert found[0].H.tobytes() == found[1].H.tobytes()
 
 
-def test_restarts_are_compared_on_other_rows(many_rows, monkeypatch):
+def test_restarts_are_compared_on_other_rows_and_then_on_all(many_rows, monkeypatch):
     tried = []
-    compare = start._loss_elsewhere
-    monkeypatch.setattr(
-        start, "_loss_elsewhere", lambda V, H, *rest: tried.append((compare(V, H, *rest), H)) or tried[-1][0]
-    )
+    refine = start._refined
+
+    def look(crew, H, *rest):
+        tried.append((crew.shape[0], refine(crew, H, *rest)))
+        return tried[-1][1]
+
+    monkeypatch.setattr(start, "_refined", look)
     crew = Threads(as_blocks(many_rows), map)
-    found = start.sample_start(crew, Fit(4, restarts=3), 0.5 / 255, np.random.default_rng(0))
-    assert len(tried) == 3 * start.PROBES
-    assert len({H.tobytes() for _, H in tried}) > 3
-    np.testing.assert_array_equal(found, min(tried, key=lambda one: one[0])[1])
+    found = start.sample_start(crew, Fit(4, restarts=3), crew.moments(), 0.5 / 255, np.random.default_rng(0))
+    rows = [rows for rows, _ in tried]
+    assert rows == [4 * start.sample_size(many_rows.shape, 4)] * 3 * start.PROBES + [len(many_rows)] * 3
+    on_all = [state for _, state in tried[-3:]]
+    np.testing.assert_array_equal(found, min(on_all, key=lambda state: state.records[-1].loss).H)
+    assert crew.reads >= 1 + 3 * (1 + start.FINAL_SWEEPS)
 
 
 @pytest.mark.parametrize("shape", [(2000, 30), (12_000, 200_000)])
