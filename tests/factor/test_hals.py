@@ -119,6 +119,15 @@ def test_hals_is_for_frobenius_without_a_mask(wrong, rng):
         factorize(rng.random((6, 6)), 2, solver="hals", **wrong)
 
 
+def test_a_part_at_the_floor_asks_for_no_codes_beyond_measure():
+    """A 3 x 3 of rank 2 at rank 3: the third part went to the floor, its codes to 1e11, and the loss rose."""
+    V = np.array([[48, 73, 55], [0, 0, 0], [94, 131, 88]], np.uint8)
+    found = factorize(V, 3, solver="hals", max_sweeps=3, tol=0, rng=9)
+    losses = [record.loss for record in found.records]
+    assert losses == sorted(losses, reverse=True)
+    assert found.W.max() < 100
+
+
 # The start from a sample
 
 
