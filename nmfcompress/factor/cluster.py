@@ -30,6 +30,13 @@ from .placement import Placement
 GATHERED = 256 * 10**6  # bytes of W up to which it is brought here
 CONNECT = 10  # seconds for a scheduler to answer
 SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
+ENVIRONMENT = {  # of workers that are started here
+    # Dask would have glibc give every freed page back, and each block fault its pages in anew
+    "MALLOC_TRIM_THRESHOLD_": 2**28,
+    "MALLOC_MMAP_THRESHOLD_": 2**25,
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": False,  # it looks at the stack a hundred times a second
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), 1),
+}
 _RUNS = count()
 
 
@@ -60,12 +67,14 @@ def connect(scheduler: str) -> Iterator[Any]:
     if not SCHEDULER.fullmatch(scheduler):
         raise UsageError(f"scheduler is {scheduler} (expected an address such as tcp://host:8786, or local:N)")
     require()
+    import dask
     from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, and said in one line
     if scheduler.startswith("local:"):
         number = int(scheduler.partition(":")[2])
         with (
+            dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
             LocalCluster(
                 n_workers=number, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
             ) as cluster,
@@ -237,16 +246,19 @@ class Cluster:
         place = self._placement
         place.place()
         basis = self.client.submit(parts.same, mark, pure=False)  # a task, so that it can be done again too
-        futures = {
-            rows: self.client.submit(
+        found = self._plan.parts(slice(0, self.shape[0]))
+        futures = [
+            self.client.submit(
                 parts.codes_of, place.run, rows, basis, self._plan.block, place.held[rows.start],
                 workers=[owner], allow_other_workers=True, pure=False,
             )
-            for rows, owner in zip(self._plan.parts(slice(0, self.shape[0])), place.owners, strict=True)
-        }  # fmt: skip
-        place.arrive(futures.values())
-        k = len(mark.order.H)
-        return da.concatenate([da.from_delayed(f, (r.stop - r.start, k), dtype=self.dtype) for r, f in futures.items()])
+            for rows, owner in zip(found, place.owners, strict=True)
+        ]  # fmt: skip
+        place.arrive(futures)
+        shapes = [(rows.stop - rows.start, len(mark.order.H)) for rows in found]
+        return da.concatenate(
+            [da.from_delayed(f, shape, dtype=self.dtype) for f, shape in zip(futures, shapes, strict=True)]
+        )
 
     def total(self, work: Callable[[np.ndarray, np.ndarray, int], np.ndarray]) -> np.ndarray:
         """The sum over blocks of work(V as stored, W, first row), for the W that `factor` gave; `work` is pickled."""

@@ -178,9 +178,14 @@ class Placement:
 
     def send(self, function: Any, address: str, rows: slice | list[slice], *arguments: Any) -> Any:
         """A task for one worker; Dask may move it when that is lost, and it then does nothing."""
-        return self.client.submit(
-            function, self.run, address, rows, *arguments, workers=[address], allow_other_workers=True, pure=False
-        )
+        import dask
+
+        with dask.config.set(
+            {"distributed.admin.large-graph-warning-threshold": "1GB"}
+        ):  # H of wide images is no mistake
+            return self.client.submit(
+                function, self.run, address, rows, *arguments, workers=[address], allow_other_workers=True, pure=False
+            )
 
     def arrive(self, futures: Iterable[Any]) -> None:
         """Wait for what is sent, a few at a time."""
