@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import metrics
-from .factor.blocks import row_blocks
 from .factor.crew import workers
 from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as
 from .factor.sweeps import SweepRecord
@@ -21,8 +21,12 @@ from .images.arrange import (
     restore_stack,
 )
 from .images.levels import to_pixels
+from .images.stored import StoredImages
 from .settings import Fit
 
+Images = np.ndarray | StoredImages
+MEASURED = 2**17  # pixels at a time, of which SSIM makes a dozen arrays of float64
+LOOKED_AT = 10_000  # images of a collection whose SSIM is taken: it costs more than a sweep, and more add no digit
 OnSweep = Callable[[SweepRecord], None]
 
 
@@ -34,8 +38,11 @@ class Measured:
     ----------
     svd_floor : float or None
         The loss no factorization of this rank can go below (frobenius without a mask; None for a large V).
-    psnr_db, ssim : float or None
-        None for an exact fit, and below 11 pixels a side or with a mask.
+    psnr_db : float or None
+        Over all pixels together; None for an exact fit.
+    ssim : float or None
+        The mean over the images, of a collection above 10,000 over 10,000 of them, evenly spaced; None below 11
+        pixels a side or with a mask.
     """
 
     svd_floor: float | None
@@ -69,9 +76,13 @@ class CollectionFit:
         return to_pixels(restore_stack(self.fit.W[images] @ self.fit.H, self.basis.shape[1:]), dtype)
 
 
-def caveats(pixels: np.ndarray, settings: Fit) -> tuple[str, ...]:
+def caveats(pixels: Images, settings: Fit) -> tuple[str, ...]:
     """What must be said about factorizing these pixels so."""
-    zeros = int(np.count_nonzero(pixels == 0)) if settings.divergence == "is" else 0
+    if settings.divergence != "is":
+        return ()
+    step = max(1, 2**20 // math.prod(pixels.shape[1:]))
+    parts = (pixels[first : first + step] for first in range(0, len(pixels), step))
+    zeros = sum(part.size - int(np.count_nonzero(part)) for part in parts)
     return (f"{zeros:,} zeros count as half a grey level, for Itakura-Saito has no zeros",) if zeros else ()
 
 
@@ -100,13 +111,14 @@ def fit_picture(
 
 
 def fit_collection(
-    images: np.ndarray, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
+    images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None
 ) -> CollectionFit:
     """Learn the parts that a collection shares.
 
     Parameters
     ----------
-    images : array, shape (n, h, w) or (n, h, w, c), uint8, uint16, or floats within 0..1
+    images : array or StoredImages, shape (n, h, w) or (n, h, w, c), uint8, uint16, or floats within 0..1
+        Those that are stored are read in blocks, and never held as a whole.
     mask : array of bool, shape (h, w) or (n, h, w), optional
         True = known.
     """
@@ -117,32 +129,43 @@ def fit_collection(
     return replace(found, measured=_measure(found, images, known, settings))
 
 
-def _measure(found: CollectionFit, images: np.ndarray, known: np.ndarray | None, settings: Fit) -> Measured:
+def _measure(found: CollectionFit, images: Images, known: np.ndarray | None, settings: Fit) -> Measured:
     """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
-    V = arrange_stack(images)
-    blocks = row_blocks((len(V), V.shape[1]), np.dtype(np.float64))
-    mask = None if known is None else np.broadcast_to(known, V.shape)
-    everything = mask is None
+    shape = (len(images), math.prod(images.shape[1:]))
+    step = max(1, MEASURED // shape[1])
+    blocks = [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
+    mask = None if known is None else np.broadcast_to(known, shape)
+    looked_at = _evenly(len(images), 0 if mask is not None or min(images.shape[1:3]) < metrics.WINDOW else LOOKED_AT)
 
     def share(rows: slice) -> tuple[float, float]:
-        again = found.reconstruct(images.dtype, rows)
-        planes = [x.reshape(-1, *x.shape[1:3]) if x.ndim == 3 else np.moveaxis(x, 3, 1).reshape(-1, *x.shape[1:3])
-                  for x in (images[rows], again)]  # fmt: skip
-        likeness = metrics.ssim_stack(*planes) if everything else None
-        squares = np.square(np.subtract(V[rows], arrange_stack(again), dtype=np.float64))
-        count = rows.stop - rows.start
-        return float(squares.sum() if mask is None else squares.sum(where=mask[rows])), (likeness or 0.0) * count
+        originals, again = images[rows], found.reconstruct(images.dtype, rows)
+        squares = np.square(np.subtract(originals, again, dtype=np.float64)).reshape(len(again), -1)
+        within = looked_at[slice(*np.searchsorted(looked_at, (rows.start, rows.stop)))] - rows.start
+        likeness = metrics.ssim_stack(*(_planes(x, within) for x in (originals, again))) if len(within) else None
+        return float(squares.sum() if mask is None else squares.sum(where=mask[rows])), (likeness or 0.0) * len(within)
 
     with workers(settings.jobs or cores(), len(blocks)) as each:
         shares = list(each(share, blocks))
-    entries = V.size if mask is None else int(np.count_nonzero(mask))
+    entries = math.prod(shape) if mask is None else int(np.count_nonzero(mask))
     psnr = metrics.psnr_of_mse(sum(s for s, _ in shares) / entries, images.dtype)
-    small = min(images.shape[1:3]) < metrics.WINDOW
-    ssim = None if small or not everything else sum(s for _, s in shares) / len(images)
+    ssim = sum(s for _, s in shares) / len(looked_at) if len(looked_at) else None
     return replace(found.measured, psnr_db=psnr, ssim=ssim)
 
 
-def _floor(V: np.ndarray, settings: Fit, mask: np.ndarray | None) -> float | None:
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` places, evenly spaced, from the first on."""
+    kept = min(count, most)
+    return np.arange(kept, dtype=np.int64) * count // max(kept, 1)
+
+
+def _planes(images: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """The channels of these images, one after the other: (n, h, w)."""
+    chosen = images if len(within) == len(images) else images[within]
+    planes = chosen if chosen.ndim == 3 else np.moveaxis(chosen, 3, 1)
+    return planes.reshape(-1, *images.shape[1:3])
+
+
+def _floor(V: Images, settings: Fit, mask: np.ndarray | None) -> float | None:
     if settings.divergence != "frobenius" or mask is not None:
         return None
     return best_rank_loss(V, settings.rank, settings.jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -13,12 +14,14 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from ..errors import InputError, about
+from ..factor.nmf import cores
 from ..images import masks, stacks
 from ..images.archives import Stack
 from ..images.files import display
-from ..images.limits import Limits, limits_of
+from ..images.limits import Limits, in_flight, limits_of
 from ..images.saving import encode_picture
 from ..images.selection import select
+from ..images.stored import StoredImages, held
 from ..recipes import CollectionFit, caveats, fit_collection
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
@@ -95,17 +98,22 @@ def _read(
         return stack
     labels = None if stack.labels is None else stack.labels[kept]
     files = tuple(stack.files[place] for place in kept) if stack.files else ()
-    return replace(stack, images=stack.images[kept], labels=labels, indices=stack.indices[kept], files=files)
+    images = stack.images
+    images = images.picked(kept) if isinstance(images, StoredImages) else images[kept]
+    return replace(stack, images=images, labels=labels, indices=stack.indices[kept], files=files)
 
 
 def _possible(rank: int, stack: Stack) -> int:
     """The rank, or the largest there is: one above it is refused by the core, and must not cost memory before."""
-    return min(rank, len(stack.images), int(stack.images[0].size))
+    return min(rank, len(stack.images), math.prod(stack.images.shape[1:]))
 
 
 def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
     shape = stack.images.shape
-    limits.admit_fit(shape[0], int(np.prod(shape[1:])), _possible(fit.rank, stack), stack.images.nbytes)
+    m, n = shape[0], math.prod(shape[1:])
+    beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
+    beside += in_flight(m, n, fit.jobs or cores())
+    limits.admit_fit(m, n, _possible(fit.rank, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)

@@ -20,6 +20,7 @@ from .blocks import Blocks, checked
 from .objectives import Codes, Moments, Objective, Sums, total
 
 Result = TypeVar("Result")
+CHUNK = 128  # squares of so many uint8 add up exactly in float32
 
 
 class Each(Protocol):
@@ -94,10 +95,10 @@ class Crew(Protocol):
 
 
 def _sum_and_squares(V: np.ndarray) -> tuple[float, float]:
-    """In the type of V over so many entries only that nothing is lost, then in float64."""
+    """In the type of V over CHUNK entries only, then in float64."""
     flat = V.ravel()
-    whole = flat.size - flat.size % 1024
-    parts = (flat[:whole].reshape(-1, 1024), flat[whole:].reshape(1, -1))
+    whole = flat.size - flat.size % CHUNK
+    parts = (flat[:whole].reshape(-1, CHUNK), flat[whole:].reshape(1, -1))
     return (
         float(sum(part.sum(axis=1).sum(dtype=np.float64) for part in parts)),
         float(sum(np.einsum("ij,ij->i", part, part).sum(dtype=np.float64) for part in parts)),
@@ -149,13 +150,12 @@ class Threads:
 
     def sweep(self, order: Order) -> Sums:
         self.reads += 1
+        basis = order.objective.prepare(order.H, self.V.scale)
 
         def share(rows: slice) -> Sums:
             known = None if self.mask is None else self.mask[rows]
             X = np.ascontiguousarray(self._codes[:, rows])
-            new, sums = order.objective.block(
-                self.V.stored(rows), self.V.scale, known, X, order.H, order.codes, order.direct
-            )
+            new, sums = order.objective.block(self.V.stored(rows), known, X, basis, order.codes, order.direct)
             if new is not X:
                 self._codes[:, rows] = new
             return sums

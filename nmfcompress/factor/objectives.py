@@ -20,7 +20,7 @@ from .solvers import FLOOR, SOLVERS, Solver
 
 # Below this (relative_loss)^2 the terms of the loss cancel to rounding noise in floats of that size; the residual
 # is then summed directly.
-CANCELS = {np.dtype(np.float32): 1e-2, np.dtype(np.float64): 1e-9}
+CANCELS = {np.dtype(np.float32): 2e-2, np.dtype(np.float64): 1e-9}
 CODE_STEPS = 200  # most multiplicative steps when codes are solved to tolerance without a shortcut
 CODE_TOL = 1e-5
 PATIENCE = 4  # times the usual repeats, for codes that begin from nothing
@@ -97,6 +97,16 @@ class Losses:
     gradient: float | None
 
 
+@dataclass(frozen=True)
+class Basis:
+    """H (k, n), the `scale` of V as stored; and, where they help, scale * Ht (n, k) and H Ht."""
+
+    H: np.ndarray
+    scale: float
+    scaled: np.ndarray
+    gram: np.ndarray
+
+
 class Objective(Protocol):
     """One divergence between V and W H, and its updates. A plain value: workers elsewhere get a copy."""
 
@@ -104,20 +114,16 @@ class Objective(Protocol):
     def floor(self) -> float:
         """No entry of a factor falls below it."""
 
+    def prepare(self, H: np.ndarray, scale: float) -> Basis:
+        """What all blocks of a read need of H."""
+
     def block(
-        self,
-        V: np.ndarray,
-        scale: float,
-        known: np.ndarray | None,
-        X: np.ndarray,
-        H: np.ndarray,
-        how: Codes,
-        direct: bool,
+        self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, basis: Basis, how: Codes, direct: bool
     ) -> tuple[np.ndarray, Sums]:
-        """The codes X (k, b) of scale * V (b, n) for this H, a new array, and their share of the sums.
+        """The codes X (k, b) of scale * V (b, n) for this basis, a new array, and their share of the sums.
 
         `direct`: the residual is summed itself.
-        """  # fmt: skip
+        """
 
     def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
         """H updated from the sums."""
@@ -149,24 +155,23 @@ class LeastSquares:
     inner: int | None
     floor: float
 
+    def prepare(self, H: np.ndarray, scale: float) -> Basis:
+        return Basis(H, scale, (H * H.dtype.type(scale)).T, H @ H.T)
+
     def block(
-        self, V: np.ndarray, scale: float, known: np.ndarray | None, X: np.ndarray, H: np.ndarray, how: Codes,
-        direct: bool,
-    ) -> tuple[np.ndarray, Sums]:  # fmt: skip
-        A = np.ascontiguousarray((V @ (H * H.dtype.type(scale)).T).T)
-        G = H @ H.T
+        self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, basis: Basis, how: Codes, direct: bool
+    ) -> tuple[np.ndarray, Sums]:
+        A, G = np.ascontiguousarray((V @ basis.scaled).T), basis.gram
         if how is Codes.SOLVE:
             X = solvers.exact(X, A, G)
         elif how is not Codes.KEEP:
-            repeats = self.inner or self.solver.repeats(V.shape[1], len(H))
+            repeats = self.inner or self.solver.repeats(V.shape[1], len(G))
             X = self.solver.rule(X, A, G, repeats * (PATIENCE if how is Codes.BEGIN else 1), self.floor)
-        slope = _projected(X, G @ X - A, self.floor)
-        squares = math.nan
-        if direct:
-            residual = V * V.dtype.type(scale) - X.T @ H
-            squares = _squares(residual)
-        numerator = (X @ V).astype(np.float64) * scale
-        return X, Sums(numerator, (X @ X.T).astype(np.float64), 0.0, squares, slope, _squares(A))
+        numerator = np.multiply(X @ V, basis.scale, dtype=np.float64)
+        squares = _squares(V * V.dtype.type(basis.scale) - X.T @ basis.H) if direct else math.nan
+        pull, slope = _squares(A), np.subtract(G @ X, A, out=A)
+        X64 = X.astype(np.float64)  # few entries, all of which weigh: float32 shows in the loss of a picture
+        return X, Sums(numerator, X64 @ X64.T, 0.0, squares, _projected(X, slope, self.floor), pull)
 
     def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
         A, G = sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype)
@@ -190,7 +195,9 @@ def _squares(X: np.ndarray) -> float:
 
 def _projected(X: np.ndarray, gradient: np.ndarray, floor: float) -> float:
     """The squares of the projected gradient at X: where X is at its floor, only what would let it grow counts."""
-    return _squares(np.where(2 * floor < X, gradient, np.minimum(gradient, 0)))
+    projected = np.minimum(gradient, 0)
+    np.copyto(projected, gradient, where=2 * floor < X)
+    return _squares(projected)
 
 
 def _ratio(squares: float, whole: float) -> float:
@@ -224,11 +231,13 @@ class BetaDivergence:
     def gamma(self) -> float:
         return 1 / (2 - self.beta) if self.beta < 1 else 1.0
 
+    def prepare(self, H: np.ndarray, scale: float) -> Basis:
+        return Basis(H, scale, H, H)
+
     def block(
-        self, V: np.ndarray, scale: float, known: np.ndarray | None, X: np.ndarray, H: np.ndarray, how: Codes,
-        direct: bool,
-    ) -> tuple[np.ndarray, Sums]:  # fmt: skip
-        V = self._seen(V, scale, known)
+        self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, basis: Basis, how: Codes, direct: bool
+    ) -> tuple[np.ndarray, Sums]:
+        V, H = self._seen(V, basis.scale, known), basis.H
         WH = self._product(X, H)
         for _ in range({Codes.KEEP: 0, Codes.UPDATE: 1, Codes.BEGIN: PATIENCE, Codes.SOLVE: CODE_STEPS}[how]):
             P, Q = self._ratios(V, known, WH)

@@ -60,15 +60,15 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
     for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur (see `mu`).
     Parameters as for `mu`; a row whose part is empty (g_jj = 0) stays as it is.
     """
-    rows, others, targets = _coordinates(A, G)
     X, first = X.copy(), 0.0
     least, step = X.dtype.type(floor), np.empty(X.shape[1], X.dtype)
-    for round_ in range(repeats):
-        before = X.copy() if round_ < repeats - 1 else None
-        for j in rows:
-            np.dot(others[j], X, out=step)
-            np.subtract(targets[j], step, out=step)
-            np.maximum(step, least, out=X[j])
+    coordinates = _coordinates(X, A, G)
+    for last in (*(False,) * (repeats - 1), True):
+        before = None if last else X.copy()
+        for x, others, target in coordinates:
+            np.dot(others, X, out=step)
+            np.subtract(target, step, out=step)
+            np.maximum(step, least, out=x)
         if before is None:
             break
         before -= X
@@ -79,17 +79,21 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
     return X
 
 
-def _coordinates(A: np.ndarray, G: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Rows that have a minimum, and G without its diagonal and A, both divided by that diagonal."""
-    diagonal = np.diag(G).copy()
-    rows = [j for j in range(len(G)) if diagonal[j] > np.finfo(G.dtype).tiny]
-    diagonal[diagonal <= np.finfo(G.dtype).tiny] = 1
-    others: np.ndarray = G / diagonal[:, None]
+def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each row x of X (a view) that has a minimum, max(target - others @ X, 0): its others and its target.
+
+    These are G without its diagonal and A, both divided by that diagonal.
+    """
+    diagonal = np.diag(G)
+    used = diagonal > np.finfo(G.dtype).tiny
+    scale = np.where(used, diagonal, 1)[:, None]
+    others = G / scale
     np.fill_diagonal(others, 0)
-    return rows, others, A / diagonal[:, None]
+    rows = zip(X, others, A / scale, used, strict=True)
+    return [(x, other, target) for x, other, target, has_minimum in rows if has_minimum]
 
 
-def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: int = 1000) -> np.ndarray:
+def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000) -> np.ndarray:
     """The minimizer itself, to tolerance: non-negative least squares by cyclic coordinate descent.
 
     Each coordinate takes its own minimum in turn (the rule of `hals`); columns that have settled leave the iteration.
@@ -99,34 +103,39 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float = 1e-6, most: 
 
     Parameters
     ----------
-    tol : float
-        A column has settled when a round moves it by less than this fraction of its norm.
+    tol : float, optional
+        A column has settled when a round moves it by less than this fraction of its norm; by default 1e-6, or what
+        float32 can tell, 3e-6.
     most : int
         Most rounds.
     """
-    G = G.astype(np.float64)
-    x, a = np.array(X, dtype=np.float64, order="C"), np.array(A, dtype=np.float64, order="C")
+    tol = tol or (1e-6 if X.dtype == np.float64 else 3e-6)
+    x, a = X.copy(), A
     x[:, ~(a > 0).any(axis=0)] = 0  # their minimizer, which they would only approach
-    rows, others, targets = _coordinates(a, G)
     solution, open_columns = x.copy(), np.arange(x.shape[1])
+    coordinates = _coordinates(x, a, G)
     for done in range(1, most + 1):
         before = x.copy()
-        for j in rows:
-            np.maximum(targets[j] - others[j] @ x, 0, out=x[j])
-        moved = np.square(x - before).sum(axis=0) > tol**2 * np.square(x).sum(axis=0)
+        for row, others, target in coordinates:
+            np.maximum(target - others @ x, 0, out=row)
+        before -= x
+        moved = np.einsum("kp,kp->p", before, before) > tol**2 * np.einsum("kp,kp->p", x, x)
         if done in LEAPS and moved.any():
             moved &= ~_leap(x, a, G)
-        solution[:, open_columns] = x
         if not moved.any():
             break
         if moved.mean() < 0.7:
-            x, a, targets, open_columns = x[:, moved], a[:, moved], targets[:, moved], open_columns[moved]
-    return solution.astype(X.dtype)
+            solution[:, open_columns] = x
+            x, a, open_columns = x[:, moved], a[:, moved], open_columns[moved]
+            coordinates = _coordinates(x, a, G)
+    solution[:, open_columns] = x
+    return solution
 
 
 def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> np.ndarray:
     """Put the columns of x to the minimizer on their own support where that is the minimizer; which ones, (p,) bool."""
     k, p = x.shape
+    a, G = a.astype(np.float64), G.astype(np.float64)
     right, used = np.zeros(p, dtype=bool), np.diag(G) > 0
     for first in range(0, p, max(1, 2**21 // k**2)):
         part = slice(first, first + max(1, 2**21 // k**2))
@@ -171,4 +180,4 @@ class Solver:
         return min(1 + q // (self.cost * (k + 20)), MOST_REPEATS)
 
 
-SOLVERS = {"mu": Solver(mu, 3, momentum=False), "hals": Solver(hals, 8, momentum=True)}
+SOLVERS = {"mu": Solver(mu, 3, momentum=False), "hals": Solver(hals, 16, momentum=True)}

@@ -12,6 +12,7 @@ from .crew import Crew, Each, Threads
 from .objectives import Codes, Objective, objective_for
 from .sweeps import State, descend, first_read
 
+STRIP = 256  # rows of Vt V that one thread adds at a time
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
@@ -154,14 +155,25 @@ def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
         return None
     if n <= m:
         gram = np.zeros((n, n))
-        for share in each(lambda rows: _gram(V.read(rows).astype(np.float64).T), V.rows):
-            gram += share
+        strips = [slice(first, min(first + STRIP, n)) for first in range(0, n, STRIP)]
+        for first in range(0, m, max(1, SLAB // n)):
+            _add_gram(gram, V.read(slice(first, min(first + max(1, SLAB // n), m))).astype(np.float64), strips, each)
     else:
         step = max(1, SLAB // n)
         slabs = [slice(first, min(first + step, m)) for first in range(0, m, step)]
         gram = np.concatenate(list(each(lambda rows: _lower_rows(V, rows, slabs), slabs)))
     values = np.linalg.eigvalsh(gram)[::-1]  # which reads the lower triangle
     return float(np.sqrt(np.maximum(values[ranks:], 0).sum()))
+
+
+def _add_gram(gram: np.ndarray, X: np.ndarray, strips: list[slice], each: Each) -> None:
+    """gram += Xt X, its lower triangle, strip by strip: no strip waits beside another to be added."""
+
+    def add(strip: slice) -> None:
+        gram[strip, : strip.stop] += X[:, strip].T @ X[:, : strip.stop]
+
+    for _ in each(add, strips):
+        pass
 
 
 def _lower_rows(V: Blocks, rows: slice, slabs: list[slice]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Array archives as image stacks: npz, npy, IDX and MATLAB files, known by their content.
 
-`doors.py` and `matlab.py` list what a file holds, `layout.py` finds out which axis is what; here the array and its
-labels are chosen, by the names that people use.
+`doors.py` and `matlab.py` list what a file holds, `choosing.py` takes the images among it, `layout.py` finds out which
+axis is what; here they are loaded, or left in the file (`stored.py`), and their labels found.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError, UsageError, about
-from .doors import CHUNK, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
-from .layout import Hints, LaidOut, lay_out
+from .choosing import COLLECTIONS, IMAGES, LABELS, choose, plain, split_of
+from .doors import CHUNK, PIECEWISE, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
+from .layout import Hints, LaidOut, lay_out, unread
 from .levels import Levels, shape_text, to_levels
-from .limits import Limits
+from .limits import Limits, size
 from .matlab import open_mat
 from .sniff import HEAD, describe, identify
+from .stored import Extent, StoredFile, StoredImages, open_images
 
 DOORS: dict[str, Callable[[Source], list[Entry]]] = {
     "npz": open_npz,
@@ -32,12 +34,6 @@ DOORS: dict[str, Callable[[Source], list[Entry]]] = {
     "mat": open_mat,
 }
 
-# Names are compared in lower case without "_", "-" and the like: x_train, X_train, xTrain and train_x are known.
-_SPLITS = {"train": ("train", "training", "tr"), "test": ("test", "testing", "te")}
-_COLLECTIONS = ("images", "imgs", "frames", "faces", "digits")
-_IMAGES = (*_COLLECTIONS, "image", "img", "data", "x", "arr0", "features", "fea", "pixels", "stack", "cube")
-_LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "gnd")
-
 
 @dataclass(frozen=True, eq=False)
 class Stack:
@@ -45,8 +41,9 @@ class Stack:
 
     Parameters
     ----------
-    images : array of shape (n, h, w) or (n, h, w, 3)
-        uint8, uint16, or floats within 0..1; contiguous.
+    images : array or StoredImages, of shape (n, h, w) or (n, h, w, 3)
+        uint8, uint16, or floats within 0..1; contiguous. Above a quarter of the memory allowed they stay in the file,
+        where that is possible, and an index (a number, a slice, a list of numbers) reads what it asks for.
     levels : Levels
         What 0 and 1 were in the file.
     labels : array of shape (n,), optional
@@ -63,7 +60,7 @@ class Stack:
         The file of each image, where each has one of its own; else empty.
     """
 
-    images: Array
+    images: Array | StoredImages
     levels: Levels
     labels: Array | None
     indices: Array
@@ -83,6 +80,7 @@ class _Wishes:
     split: str | None
     collection: bool
     limits: Limits
+    name: str
 
 
 @dataclass
@@ -145,8 +143,8 @@ def read_archive(
         raise UsageError(f"split {split!r} is unknown: train, test or all")
     if key is not None and split is not None:
         raise UsageError("key and split exclude each other: a key names one array")
-    wishes = _Wishes(key, axis, order, split, collection, limits or Limits())
     shown = name or ("standard input" if isinstance(source, bytes) else os.fsdecode(source))
+    wishes = _Wishes(key, axis, order, split, collection, limits or Limits(), shown)
     with about(shown), broken("an array archive"), _opened(source, wishes.limits) as (opened, kind):
         return _stack(opened, kind, DOORS[kind](opened), wishes)
 
@@ -175,132 +173,116 @@ def _opened(source: str | os.PathLike[str] | bytes, limits: Limits) -> Iterator[
 
 def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> Stack:
     log = _Log()
-    parts = []
-    for entry in _choose(entries, wishes):
+    chosen, found = [], []
+    for entry in choose(entries, wishes.key, wishes.split):
         labels = _labels_beside(source, entry, wishes.limits, log) if kind in ("idx", "gzip") else None
         if labels is None:
             labels = _labels_of(entry, entries, wishes.limits, log)
-        hints = Hints(
-            printable(entry.name),
-            habit=-1 if kind == "mat" else 0,
-            axis=wishes.axis,
-            order=wishes.order,
-            count=None if labels is None else len(labels),
-            named=_split_of(entry.name, _IMAGES) is not None or _plain(entry.name) in _COLLECTIONS,
-            collection=wishes.collection,
-        )
         if len(entry.shape) == 1 and kind in ("idx", "gzip"):
             raise InputError(f"holds {entry.shape[0]:,} labels, not images: name the images file")
-        laid = lay_out(entry.read(wishes.limits), hints)
+        chosen.append((entry, _hints(entry, kind, labels, wishes)))
+        found.append(labels)
+    gathered = _stored(source, chosen, wishes, log) or _loaded(chosen, wishes.limits)
+    for place, laid in enumerate(gathered.laid):
+        labels = found[place]
         if labels is not None and len(labels) != len(laid.images):
             log.assumed.append(f"{len(labels):,} labels left out: there are {len(laid.images):,} images")
-            labels = None
+            found[place] = None
         log.assumed += laid.assumed
         log.notes += laid.notes
-        parts.append((laid, labels))
-    images, labels = _joined(parts, wishes.limits, log)
-    single = parts[0][0].single
-    if single:
-        height, width = images.shape[1:3]
-        wishes.limits.admit_picture(width, height, images[0, 0, 0].size)
-    images, levels = to_levels(images)
+    levels = gathered.levels
     if levels.dtype not in ("bool", "uint8", "uint16") and (levels.low, levels.high) != (0, 1):
         log.notes.append(
             f"{levels.dtype} values {levels.low:g}..{levels.high:g} scaled by their own minimum and maximum"
         )
-    indices = np.arange(len(images))
-    return Stack(images, levels, labels, indices, single, tuple(log.assumed), tuple(log.notes))
+    labels, indices = _joined(found, log), np.arange(len(gathered.images))
+    single = gathered.laid[0].single
+    return Stack(gathered.images, levels, labels, indices, single, tuple(log.assumed), tuple(log.notes))
 
 
-def _joined(parts: list[tuple[LaidOut, Array | None]], limits: Limits, log: _Log) -> tuple[Array, Array | None]:
-    """One contiguous array of the images of all parts, and one of their labels."""
-    stacks = [laid.images for laid, _ in parts]
+def _hints(entry: Entry, kind: str, labels: Array | None, wishes: _Wishes) -> Hints:
+    return Hints(
+        printable(entry.name),
+        habit=-1 if kind == "mat" else 0,
+        axis=wishes.axis,
+        order=wishes.order,
+        count=None if labels is None else len(labels),
+        named=split_of(entry.name, IMAGES) is not None or plain(entry.name) in COLLECTIONS,
+        collection=wishes.collection,
+    )
+
+
+@dataclass
+class _Gathered:
+    """The images of all parts together, and how each part was laid out."""
+
+    images: Array | StoredImages
+    levels: Levels
+    laid: list[LaidOut]
+
+
+def _stored(source: Source, chosen: list[tuple[Entry, Hints]], wishes: _Wishes, log: _Log) -> _Gathered | None:
+    """The images where they lie, if they would take much memory and lie there one after the other."""
+    entries = [entry for entry, _ in chosen]
+    needs = sum(entry.needs for entry in entries if not entry.problem)
+    if source.path is None or needs <= wishes.limits.loaded or not all(entry.raw for entry in entries):
+        return None
+    for entry in entries:
+        entry.check()
+    laid = [lay_out(unread(entry.shape, entry.dtype, bool(entry.raw and entry.raw.fortran)), hints)
+            for entry, hints in chosen]  # fmt: skip
+    whole = all(
+        part.images.flags.c_contiguous and part.images.nbytes == entry.nbytes and not part.single
+        for part, entry in zip(laid, entries, strict=True)
+    )
+    if not whole or len({(part.images.shape[1:], part.images.dtype) for part in laid}) > 1:
+        return None
+    file = StoredFile(source.path, wishes.name, source.file.fileno())
+    extents = [
+        Extent(file, entry.raw.offset, len(part.images), entry.raw.start, entry.raw.crc)
+        for part, entry in zip(laid, entries, strict=True)
+        if entry.raw
+    ]
+    log.assumed.append(f"{size(sum(entry.nbytes for entry in entries))}, read a piece at a time")
+    images, levels = open_images(extents, laid[0].images.shape[1:], entries[0].dtype)
+    return _Gathered(images, levels, laid)
+
+
+def _loaded(chosen: list[tuple[Entry, Hints]], limits: Limits) -> _Gathered:
+    """The images in memory, contiguous."""
+    laid = [lay_out(entry.read(limits), hints) for entry, hints in chosen]
+    stacks = [part.images for part in laid]
     if len({stack.shape[1:] for stack in stacks}) > 1:
         sizes = " and ".join(shape_text(stack.shape[1:]) for stack in stacks)
         raise InputError(f"its splits hold images of different sizes ({sizes}): read one at a time")
     if len(stacks) > 1 or not stacks[0].flags.c_contiguous:
-        limits.admit(2 * sum(stack.nbytes for stack in stacks), "bringing the images together")
+        limits.admit(2 * sum(stack.nbytes for stack in stacks), "bringing the images together", PIECEWISE)
     images = np.ascontiguousarray(stacks[0]) if len(stacks) == 1 else np.concatenate(stacks)
-    labels = [part_labels for _, part_labels in parts if part_labels is not None]
+    if laid[0].single:
+        height, width = images.shape[1:3]
+        limits.admit_picture(width, height, images[0, 0, 0].size)
+    return _Gathered(*to_levels(images, stack=not laid[0].single), laid)
+
+
+def _joined(found: list[Array | None], log: _Log) -> Array | None:
+    """The labels of all parts."""
+    labels = [part for part in found if part is not None]
     if not labels:
-        return images, None
-    if len(labels) < len(parts) or len({part.dtype.kind for part in labels}) > 1:
+        return None
+    if len(labels) < len(found) or len({part.dtype.kind for part in labels}) > 1:
         log.notes.append("labels left out: the splits have not the same kind of them")
-        return images, None
-    return images, np.concatenate(labels)
-
-
-def _choose(entries: list[Entry], wishes: _Wishes) -> list[Entry]:
-    """The array to read, or two for both splits."""
-    if wishes.key is not None:
-        return [_named(entries, wishes.key)]
-    splits = {split: _first(entries, lambda name: _split_of(name, _IMAGES), split) for split in _SPLITS}
-    if any(splits.values()):
-        wanted = list(_SPLITS) if wishes.split == "all" else [wishes.split or "train"]
-        found = [entry for split in wanted if (entry := splits[split])]
-        if len(found) == len(wanted) or wishes.split == "all":
-            return found
-        if wishes.split is not None:
-            raise InputError(f"has no {wishes.split} split: {_listing(entries)}")
-        return [entry for entry in splits.values() if entry]
-    if wishes.split in ("train", "test"):
-        raise InputError(f"tells of no split, --split {wishes.split} finds nothing: {_listing(entries)}")
-    for known in _IMAGES:
-        if entry := _first(entries, _plain, known):
-            return [entry]
-    if len(entries) == 1:
-        return entries
-    stacks = sorted((entry for entry in entries if _plausible(entry)), key=lambda entry: entry.nbytes)
-    # Of several, planes that outweigh the rest: what lies beside a spectral cube is small, and weights are 2-d or 4-d.
-    if len(stacks) == 1 or (
-        stacks and len(stacks[-1].shape) == 3 and stacks[-1].nbytes > 10 * sum(s.nbytes for s in stacks[:-1])
-    ):
-        return stacks[-1:]
-    raise InputError(f"which array holds the images? Choose one with --key: {_listing(entries)}")
-
-
-def _named(entries: list[Entry], key: str) -> Entry:
-    for entry in entries:
-        if key in (entry.name, f"{entry.name}.npy"):
-            return entry
-    raise InputError(f"has no {printable(key)!r}, it holds {_listing(entries)}")
-
-
-def _first(entries: list[Entry], sense: Callable[[str], str | None], wanted: str) -> Entry | None:
-    """The first array of a fitting name; a broken one counts, for another in its place would surprise."""
-    return next((e for e in entries if sense(e.name) == wanted and (e.problem or _plausible(e))), None)
-
-
-def _plausible(entry: Entry) -> bool:
-    return entry.problem is None and entry.dtype.kind in "biuf" and 2 <= len(entry.shape) <= 4
-
-
-def _listing(entries: list[Entry]) -> str:
-    shown = ", ".join(str(entry) for entry in entries[:12])
-    return f"{shown} and {len(entries) - 12:,} more" if len(entries) > 12 else shown or "nothing"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
-
-
-def _split_of(name: str, words: tuple[str, ...]) -> str | None:
-    """The split that a name of images (or labels) speaks of: x_train -> "train"."""
-    plain = _plain(name)
-    for split, forms in _SPLITS.items():
-        if any(plain in (word + form, form + word) for word in words for form in forms):
-            return split
-    return next((split for split in _SPLITS if plain == split and words is _IMAGES), None)
+        return None
+    return np.concatenate(labels)
 
 
 def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) -> Array | None:
     """The labels of an array, beside it in the archive, if there are any of fitting length."""
-    split = _split_of(entry.name, _IMAGES)
-    for word in _LABELS:
+    split = split_of(entry.name, IMAGES)
+    for word in LABELS:
         for other in entries:
             if other is entry:
                 continue
-            if _split_of(other.name, (word,)) == split if split else _plain(other.name) == word:
+            if split_of(other.name, (word,)) == split if split else plain(other.name) == word:
                 odd = len(other.shape) > 2 or (
                     len(other.shape) == 2 and min(other.shape) > 1000
                 )  # 1,000 classes are many

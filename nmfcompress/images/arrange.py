@@ -6,6 +6,8 @@ stack  a collection: one image a row
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
@@ -25,8 +27,8 @@ def restore_rows(V: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.moveaxis(V.reshape(*V.shape[:-2], h, c, w), -2, -1)
 
 
-def arrange_stack(images: np.ndarray) -> np.ndarray:
-    """(n, h, w) or (n, h, w, c) -> (n, h * w * c)."""
+def arrange_stack(images: Any) -> Any:
+    """(n, h, w) or (n, h, w, c) -> (n, h * w * c), of an array or of what reshapes like one: images in a file."""
     return images.reshape(len(images), -1)
 
 

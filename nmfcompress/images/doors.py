@@ -29,6 +29,7 @@ Array = np.ndarray[Any, Any]
 CHUNK = 2**20
 NOTHING = np.dtype(np.void)
 PACKED = 2**16  # input of a gzip: small, for it is read again for each of its members
+PIECEWISE = "an array in a .npy or uncompressed .npz, images first, is read a piece at a time"
 NPY_HEADER = 10_000  # NumPy's own bound on the text of a header, which it parses as Python literals
 
 
@@ -39,6 +40,19 @@ class Source:
     file: BinaryIO
     size: int
     path: str | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The bytes of an array, uncompressed, from `offset` of its file on.
+
+    `crc`, where there is one, is that of all bytes from `start` to their end.
+    """
+
+    offset: int
+    fortran: bool = False
+    start: int = 0
+    crc: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,8 @@ class Entry:
         Reads the array; the caller has admitted its size.
     problem : str, optional
         Why it cannot be loaded.
+    raw : Raw, optional
+        Where its bytes lie in the file, when they lie there as they are.
     """
 
     name: str
@@ -62,6 +78,7 @@ class Entry:
     dtype: np.dtype[Any] = NOTHING
     load: Callable[[], Array] = lambda: np.empty(0)
     problem: str | None = None
+    raw: Raw | None = None
 
     @property
     def nbytes(self) -> int:
@@ -70,8 +87,14 @@ class Entry:
     def __str__(self) -> str:
         return f"{printable(self.name)} ({self.problem or f'{shape_text(self.shape)} {self.dtype.name}'})"
 
-    def read(self, limits: Limits, kinds: str = "biuf") -> Array:
-        """Load it, if its type is one of `kinds` and `limits` admit it with the copy that scaling makes."""
+    @property
+    def needs(self) -> int:
+        """Bytes of memory to load it, with the copy that scaling makes."""
+        kept = self.dtype.newbyteorder("=") in (np.uint8, np.uint16) and self.dtype.isnative
+        return self.nbytes + (0 if kept else math.prod(self.shape) * (8 if self.dtype == np.float64 else 4))
+
+    def check(self, kinds: str = "biuf") -> None:
+        """Raise InputError when it cannot be read, or its type is none of `kinds`."""
         if self.problem:
             raise InputError(f"{printable(self.name)} {self.problem}")
         if self.dtype.kind not in kinds:
@@ -79,9 +102,11 @@ class Entry:
                 f"{printable(self.name)} holds values of type {self.dtype.name}, "
                 "expected real numbers (uint8, float ...)"
             )
-        kept = self.dtype.newbyteorder("=") in (np.uint8, np.uint16) and self.dtype.isnative
-        copy = 0 if kept else math.prod(self.shape) * (8 if self.dtype == np.float64 else 4)
-        limits.admit(self.nbytes + copy, f"{printable(self.name)} ({shape_text(self.shape)} {self.dtype.name})")
+
+    def read(self, limits: Limits, kinds: str = "biuf") -> Array:
+        """Load it, if its type is one of `kinds` and `limits` admit it with the copy that scaling makes."""
+        self.check(kinds)
+        limits.admit(self.needs, f"{printable(self.name)} ({shape_text(self.shape)} {self.dtype.name})", PIECEWISE)
         return self.load()
 
 
@@ -137,6 +162,7 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) 
         with broken("a zip member"), archive.open(member) as stream:
             head = stream.read(NPY_HEADER + 12)
         header = _npy_header(head, member.file_size)
+        raw = _raw_member(archive, member, header)
     except InputError as error:
         return Entry(name, problem=error.message)
 
@@ -148,21 +174,35 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) 
                 raise InputError(f"{printable(name)} has not the length that the zip's directory says")
         return header.shaped(flat)
 
-    return Entry(name, header.shape, header.dtype, load)
+    return Entry(name, header.shape, header.dtype, load, raw=raw)
+
+
+def _raw_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, header: _Header) -> Raw | None:
+    """Where the array of a stored member lies; zipfile has compared the local header with the directory already."""
+    if member.compress_type != zipfile.ZIP_STORED or archive.fp is None:
+        return None
+    if member.compress_size != member.file_size:
+        raise InputError(f"says {member.compress_size:,} bytes are stored of {member.file_size:,}")
+    archive.fp.seek(member.header_offset)
+    name, extra = struct.unpack("<26x2H", archive.fp.read(30))
+    start = member.header_offset + 30 + name + extra
+    if start + member.file_size > archive.start_dir:
+        raise InputError("reaches into the directory of its zip archive")
+    return Raw(start + header.offset, header.fortran, start, member.CRC)
 
 
 def open_npy(source: Source) -> list[Entry]:
-    """The one array of a `.npy` file, mapped."""
+    """The one array of a `.npy` file."""
     source.file.seek(0)
     header = _npy_header(source.file.read(NPY_HEADER + 12), source.size)
-    return [Entry("array", header.shape, header.dtype, lambda: _mapped(source, header))]
+    return [_plain("array", source, header)]
 
 
 def open_idx(source: Source) -> list[Entry]:
-    """The one array of an IDX file, mapped; in this format the first axis always counts, so it is named "images"."""
+    """The one array of an IDX file; in this format the first axis always counts, so it is named "images"."""
     source.file.seek(0)
     header = _idx_header(source.file.read(20), source.size)
-    return [Entry("images", header.shape, header.dtype, lambda: _mapped(source, header))]
+    return [_plain("images", source, header)]
 
 
 def open_gzip(source: Source) -> list[Entry]:
@@ -273,13 +313,16 @@ def _idx_header(head: bytes, size: int | None = None) -> _Header:
     return header
 
 
-def _mapped(source: Source, header: _Header) -> Array:
-    """The array of an uncompressed file: its pages are read when they are used."""
-    if source.path is not None:
-        order: Any = "F" if header.fortran else "C"
-        return np.asarray(np.memmap(source.path, header.dtype, "r", header.offset, header.shape, order))
-    source.file.seek(header.offset)
-    return header.shaped(_fill(source.file.read, header.nbytes))
+def _plain(name: str, source: Source, header: _Header) -> Entry:
+    """The array of an uncompressed file."""
+
+    def load() -> Array:
+        source.file.seek(header.offset)
+        flat = _fill(source.file.read, header.nbytes)
+        header.check_length(header.offset + len(flat))  # the file may have been cut since its length was asked
+        return header.shaped(flat)
+
+    return Entry(name, header.shape, header.dtype, load, raw=Raw(header.offset, header.fortran))
 
 
 def _fill(read: Callable[[int], bytes], nbytes: int) -> Array:

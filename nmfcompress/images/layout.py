@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ..errors import InputError, UsageError
 from .doors import Array
@@ -77,6 +79,13 @@ def lay_out(values: Array, hints: Hints) -> LaidOut:
         out.images = out.images.swapaxes(1, 2)
     out.assumed.insert(0, f"{what}: {out.assumed.pop(0)}")
     return out
+
+
+def unread(shape: tuple[int, ...], dtype: np.dtype[Any], fortran: bool) -> Array:
+    """A stand-in for an array in a file, with its shape, type and strides but no values: only views may be taken."""
+    steps = np.array(shape[::-1] if not fortran else shape, dtype=object)
+    strides = [dtype.itemsize, *(int(step) for step in dtype.itemsize * np.cumprod(steps[:-1]))]
+    return as_strided(np.empty(1, dtype), shape, strides if fortran else strides[::-1], writeable=False)
 
 
 def _told_axis(shape: tuple[int, ...], hints: Hints) -> int | None:

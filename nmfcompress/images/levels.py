@@ -6,6 +6,7 @@ are; every other array is scaled by its own minimum and maximum, which are kept 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class Levels:
         return (self.low, self.high) not in ((0, 255), (0, 65535), (0, 1))
 
 
-def to_levels(values: np.ndarray) -> tuple[np.ndarray, Levels]:
+def to_levels(values: np.ndarray, *, stack: bool = False) -> tuple[np.ndarray, Levels]:
     """Bring any real array to uint8, uint16 or floats within 0..1.
 
     Parameters
@@ -44,43 +45,100 @@ def to_levels(values: np.ndarray) -> tuple[np.ndarray, Levels]:
         uint8 and uint16 (of any byte order) come back as they are, natively ordered and unscaled; bool as
         uint8 0 or 255; floats within 0..1 as float32 or float64; others as floats scaled by their own
         minimum and maximum.
+    stack : bool
+        Its first axis counts images, for the message.
 
     Raises
     ------
     InputError
         Nothing in it, NaN or infinite, negative, or not real numbers (object, text, complex, dates).
     """
-    kind = values.dtype.kind
-    if kind not in "biuf":
-        raise InputError(f"holds values of type {values.dtype.name}, expected real numbers (uint8, uint16, float ...)")
     if values.size == 0:
         raise InputError(f"is empty: its shape is {shape_text(values.shape)}")
-    if values.dtype.itemsize > 8:
-        raise InputError(f"holds values of type {values.dtype.name}, at most 64 bits are read")
-    native = values.dtype.newbyteorder("=")
-    if kind == "b":
-        return values.astype(np.uint8) * np.uint8(255), Levels("bool", 0, 255)
-    if native in (np.dtype(np.uint8), np.dtype(np.uint16)):
-        return values.astype(native, copy=False), Levels(native.name, 0, 255 if native.itemsize == 1 else 65535)
-    low, high = values.min(), values.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        wrong = ~np.isfinite(values)
-        first = ", ".join(str(i) for i in np.unravel_index(int(np.argmax(wrong)), values.shape))
-        raise InputError(f"has {int(wrong.sum()):,} NaN or infinite values, the first at ({first})")
+    levels = own_levels(values.dtype) or find_levels(_slabs(values), stack=stack)
+    return apply_levels(values, levels), levels
+
+
+def own_levels(dtype: np.dtype) -> Levels | None:
+    """The levels that a type has by itself (bool, uint8, uint16); None where its values decide.
+
+    Raises
+    ------
+    InputError
+        Values of this type are no real numbers, or of more than 64 bits.
+    """
+    if dtype.kind not in "biuf":
+        raise InputError(f"holds values of type {dtype.name}, expected real numbers (uint8, uint16, float ...)")
+    if dtype.itemsize > 8:
+        raise InputError(f"holds values of type {dtype.name}, at most 64 bits are read")
+    name = dtype.newbyteorder("=").name
+    top = {"bool": 255, "uint8": 255, "uint16": 65535}.get(name)
+    return None if top is None else Levels(name, 0, top)
+
+
+def find_levels(pieces: Iterable[np.ndarray], *, stack: bool = False) -> Levels:
+    """The levels of values whose type has none by itself, from one look at each of `pieces` along the first axis.
+
+    Raises
+    ------
+    InputError
+        NaN, infinite or negative values.
+    """
+    name, low, high, done, wrong, first = "", np.inf, -np.inf, 0, 0, ""
+    for piece in pieces:
+        name = piece.dtype.newbyteorder("=").name
+        least, most = piece.min(), piece.max()
+        if np.isfinite(least) and np.isfinite(most):
+            low, high = min(low, least.item()), max(high, most.item())
+        else:
+            odd = ~np.isfinite(piece)
+            first = first or _place(odd, done, stack)
+            wrong += int(odd.sum())
+        done += len(piece)
+    if wrong:
+        raise InputError(f"has {wrong:,} NaN or infinite values, the first {first}")
     if low < 0:
         raise InputError(f"has negative values (lowest {float(low):g}), NMF needs values >= 0")
-    work = np.dtype(np.float64) if native.itemsize == 8 and kind == "f" else np.dtype(np.float32)
-    if kind == "f" and high <= 1:
-        return values.astype(work, copy=False), Levels(native.name, 0.0, 1.0)
-    levels = Levels(native.name, float(low), float(high))
-    if low == high:
-        return np.ones(values.shape, work) if high > 0 else np.zeros(values.shape, work), levels
+    if np.dtype(name).kind == "f" and high <= 1:
+        return Levels(name, 0.0, 1.0)
+    return Levels(name, float(low), float(high))
+
+
+def _place(odd: np.ndarray, before: int, stack: bool) -> str:
+    """Where the first True of `odd` is, `before` entries of whose first axis were seen already."""
+    first, *within = (int(i) for i in np.unravel_index(int(np.argmax(odd)), odd.shape))
+    if stack:
+        return f"in image {first + before:,} at ({', '.join(map(str, within))})"
+    return f"at ({', '.join(map(str, [first + before, *within]))})"
+
+
+def working_type(dtype: np.dtype) -> np.dtype:
+    """The type that values of `dtype` have on 0..1: uint8 and uint16 stay, float64 is float64, all else float32."""
+    if own_levels(dtype) is not None:
+        return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+    return np.dtype(np.float64) if dtype.kind == "f" and dtype.itemsize == 8 else np.dtype(np.float32)
+
+
+def apply_levels(values: np.ndarray, levels: Levels) -> np.ndarray:
+    """Values of the type that `levels` name, all or a part of them, on the scale that `to_levels` brings them to."""
+    work = working_type(values.dtype)
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if work.kind == "u" or (values.dtype.kind == "f" and (levels.low, levels.high) == (0, 1)):
+        return values.astype(work, copy=False)
+    if levels.low == levels.high:
+        return np.full(values.shape, 1 if levels.high > 0 else 0, work)
     scaled: np.ndarray = np.empty(values.shape, work)
-    slab = max(1, 2**20 // max(values[:1].size, 1))  # float64 only a slab at a time
-    for start in range(0, len(values), slab):
-        part = values[start : start + slab].astype(np.float64)
-        scaled[start : start + slab] = (part - levels.low) / (levels.high - levels.low)
-    return scaled, levels
+    done = 0
+    for part in _slabs(values):  # float64 only a slab at a time
+        scaled[done : done + len(part)] = (part.astype(np.float64) - levels.low) / (levels.high - levels.low)
+        done += len(part)
+    return scaled
+
+
+def _slabs(values: np.ndarray) -> Iterator[np.ndarray]:
+    step = max(1, 2**20 // max(values[:1].size, 1))
+    return (values[start : start + step] for start in range(0, len(values), step))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

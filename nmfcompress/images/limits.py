@@ -44,11 +44,20 @@ class Limits:
     max_memory: int = field(default_factory=lambda: free_memory() // 2)
     max_pixels: int = DEFAULT_MAX_PIXELS
 
-    def admit(self, nbytes: int, what: str) -> None:
-        """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`."""
+    @property
+    def loaded(self) -> int:
+        """Bytes that a collection may take in memory; a larger one is read a piece at a time, where that is possible.
+
+        A quarter: beside it there must be room for the factors and the work on them.
+        """
+        return self.max_memory // 4
+
+    def admit(self, nbytes: int, what: str, instead: str = "") -> None:
+        """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`; `instead` is another way."""
         if nbytes > self.max_memory:
             allowed = f"--max-memory is {size(self.max_memory)}"
-            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)})")
+            instead = f"; {instead}" if instead else ""
+            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)}{instead})")
 
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
@@ -64,6 +73,16 @@ class Limits:
         self.admit(held + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
 
+def in_flight(m: int, n: int, jobs: int) -> int:
+    """Bytes that the work on an (m, n) matrix in blocks, by so many threads, takes beside the matrix and its factors.
+
+    For each thread a block with its copies; and once, with two copies, the Gram matrix that svd_floor comes from.
+    """
+    side = min(m, n) if min(m, n) <= 2048 else 0
+    return FLIGHT * min(jobs * max(4 * n, 2**22), 4 * m * n) + 3 * 8 * side**2
+
+
+FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 
 

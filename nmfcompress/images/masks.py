@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..errors import InputError
@@ -34,7 +36,9 @@ def read_mask(path: str, shape: tuple[int, ...], limits: Limits) -> np.ndarray:
     """
     if is_archive(path):
         stack = read_archive(path, collection=False, limits=limits)
-        low, values = stack.levels.low, stack.images[0] if stack.single or len(stack.images) == 1 else stack.images
+        values: Any
+        limits.admit(stack.images.nbytes, f"{display(path)} as a mask")
+        low, values = stack.levels.low, stack.images[0 if len(stack.images) == 1 else slice(None)]
         values = values.any(axis=-1) if values.shape[-1] == 3 and values.shape[-3:-1] == shape[-2:] else values
     else:
         picture = read_image(path, limits=limits)

@@ -34,11 +34,12 @@ def select(selection: Selection, labels: np.ndarray | None, count: int) -> np.nd
         if labels is None:
             raise InputError("has no labels, which --label and --one-per-label need")
         if selection.labels:
-            known = np.array([str(label) for label in labels])
+            distinct, which = np.unique(labels, return_inverse=True)  # a text for each of millions would fill memory
+            known = [str(label) for label in distinct]
             missing = [label for label in selection.labels if label not in known]
             if missing:
                 raise InputError(f"has no image labelled {missing[0]} (its labels: {_listed(labels)})")
-            kept = kept[np.isin(known[kept], selection.labels)]
+            kept = kept[np.isin(which, [known.index(label) for label in selection.labels])[kept]]
         if selection.one_per_label:
             kept = kept[np.unique(labels[kept], return_index=True)[1]]
     if not len(kept):

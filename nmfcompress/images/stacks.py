@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from PIL import Image
 
 from ..errors import InputError, UsageError, about
 from .archives import Stack, read_archive
+from .cache import Cache
 from .files import display
-from .levels import shape_text
 from .limits import Limits
 from .picture import Picture, luma
 from .pictures import count_frames, read_frames, read_image
 from .sniff import HEAD, identify
+from .stored import StoredImages
 
 ARCHIVES = frozenset({"npz", "npy", "idx", "gzip", "mat"})
 _WORDS = (
@@ -42,8 +45,14 @@ def is_archive(source: str | bytes) -> bool:
         raise InputError("is no possible file name", display(source)) from None
 
 
-def to_gray(pixels: np.ndarray) -> np.ndarray:
+@overload
+def to_gray(pixels: np.ndarray) -> np.ndarray: ...
+@overload
+def to_gray(pixels: np.ndarray | StoredImages) -> np.ndarray | StoredImages: ...
+def to_gray(pixels: np.ndarray | StoredImages) -> np.ndarray | StoredImages:
     """(..., 3) -> (...) by luma, in the same type; one channel stays as it is."""
+    if isinstance(pixels, StoredImages):
+        return pixels.gray()
     if pixels.ndim == 4:
         return np.stack([to_gray(picture) for picture in pixels])
     return luma(pixels) if pixels.ndim == 3 and pixels.shape[-1] == 3 else pixels
@@ -81,7 +90,8 @@ def read_stack(
     Returns
     -------
     Stack
-        images (n, h, w) or (n, h, w, 3): uint8, uint16, or floats within 0..1.
+        images (n, h, w) or (n, h, w, 3): uint8, uint16, or floats within 0..1. Above a quarter of what `limits` admit
+        they are left in their file, or decoded into a temporary one, and read a piece at a time (`StoredImages`).
 
     Raises
     ------
@@ -134,22 +144,27 @@ def _stacked(
     notes: dict[str, list[str]] = defaultdict(list)
     first = next(pictures)
     like = _resized(first.pixels, resize)
-    limits.admit(count * like.nbytes, f"a collection of {count:,} images of {shape_text(like.shape)}")
-    images: np.ndarray = np.empty((count, *like.shape), like.dtype)
-    done = 0
-    for place, picture in enumerate(chain([first], pictures)):
-        name = names[place % len(names)]
-        with about(name):
-            images[place] = _like(_resized(picture.pixels, resize), picture, images, first)
-        for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
-            if not note.startswith("frame "):
-                notes[note].append(name)
-        done = place + 1
-    return Stack(
-        images=images[:done], levels=first.levels, labels=None, indices=np.arange(done), single=False,
-        notes=tuple(_counted(note, where, count) for note, where in notes.items()),
-        files=tuple(names) if len(names) == done else (),
-    )  # fmt: skip
+    shape, done = (count, *like.shape), 0
+    large = count * like.nbytes > limits.loaded
+    images = np.empty((0, *like.shape) if large else shape, like.dtype)
+    with Cache(shape, like.dtype) if large else nullcontext() as cache:
+        for place, picture in enumerate(chain([first], pictures)):
+            name = names[place % len(names)]
+            with about(name):
+                pixels = _like(_resized(picture.pixels, resize), picture, images, first)
+                if cache is None:
+                    images[place] = pixels
+                else:
+                    cache.append(pixels)
+            for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
+                if not note.startswith("frame "):
+                    notes[note].append(name)
+            done = place + 1
+        return Stack(
+            images=images[:done] if cache is None else cache.images(), levels=first.levels, labels=None,
+            indices=np.arange(done), single=False, files=tuple(names) if len(names) == done else (),
+            notes=tuple(_counted(note, where, count) for note, where in notes.items()),
+        )  # fmt: skip
 
 
 def _counted(note: str, where: list[str], count: int) -> str:

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from nmfcompress.errors import InputError, NmfcError
-from nmfcompress.images.archives import read_archive
+from nmfcompress.images.archives import Stack, read_archive
+from nmfcompress.images.limits import Limits
+from nmfcompress.images.stored import StoredImages
 
 MB = 10**6
+PLENTY = Limits(10**9)
 RNG = np.random.default_rng(0)
 
 
@@ -71,6 +74,26 @@ def refused(content: object, *words: str, kind: type[NmfcError] = InputError, **
     for word in words:
         assert word in message
     return message
+
+
+def both(source: object, **options: object) -> tuple[Stack, Stack]:
+    """An archive left in its file, and the same loaded."""
+    apart = read_archive(source, limits=Limits(4000), **options)
+    whole = read_archive(source, limits=PLENTY, **options)
+    assert isinstance(apart.images, StoredImages)
+    assert isinstance(whole.images, np.ndarray)
+    return apart, whole
+
+
+def same(apart: Stack, whole: Stack) -> None:
+    """What is stored reads as what is loaded."""
+    for name in ("shape", "dtype", "ndim", "size", "nbytes"):
+        assert getattr(apart.images, name) == getattr(whole.images, name)
+    read = apart.images[:]
+    np.testing.assert_array_equal(read, whole.images)
+    assert (read.dtype, read.dtype.isnative, read.flags.c_contiguous) == (whole.images.dtype, True, True)
+    assert (apart.levels, apart.notes, len(apart.images)) == (whole.levels, whole.notes, len(whole.images))
+    np.testing.assert_array_equal(apart.indices, whole.indices)
 
 
 PEAK = '''

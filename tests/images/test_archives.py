@@ -53,7 +53,7 @@ def test_mat_round_trip(compress, dtype):
     assert stack.images.flags.c_contiguous
 
 
-def test_files_are_mapped_and_pipes_are_read(tmp_path):
+def test_files_and_pipes_are_read(tmp_path):
     array = ramp(7, 6, 5)
     for name, content in (("a.npy", npy(array)), ("a.bin", idx(array)), ("a.txt", npz(x=array))):
         path = tmp_path / name

@@ -190,8 +190,8 @@ def test_what_cannot_be_a_collection_is_refused(tmp_path):
 
 def test_more_memory_than_allowed_is_refused_before_it_is_taken(tmp_path):
     path = save(np.zeros((100, 100), np.uint8), tmp_path / "a.png")
-    with pytest.raises(TooLarge, match="1,000 images of 100 x 100"):
-        read_stack([path] * 1000, limits=Limits(max_memory=5 * 10**6))
+    with pytest.raises(TooLarge, match="a picture of 10,000 pixels"):
+        read_stack([path] * 1000, limits=Limits(max_memory=10**5))
 
 
 def test_archives_are_known_by_their_content(tmp_path):
