@@ -12,6 +12,7 @@ Examples:
   nmfc basis train-images-idx3-ubyte.gz -k 25 --label 3
   nmfc basis faces --resize 64x64 --gray -k 40
   nmfc basis movie.tif -k 6 --json
+  nmfc basis faces.npy -k 50 --scheduler tcp://10.0.0.1:8786
 """
 
 
@@ -19,13 +20,20 @@ Examples:
     "basis",
     EXAMPLES,
     options.fit,
+    options.scheduler,
     options.reading_together,
     options.selection,
     options.writing("basis", "compare", "csv", "factors", single=False),
     options.talk,
 )
 def command(
-    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk
+    inputs: tuple[str, ...],
+    fit: Fit,
+    scheduler: str | None,
+    reading: Reading,
+    selection: Selection,
+    writing: Writing,
+    talk: Talk,
 ) -> int:
     """Learn the basis of a collection, one image a row of V ~ W H.
 
@@ -36,4 +44,4 @@ def command(
     """
     from .learning import run
 
-    return run(inputs, fit, reading, selection, writing, talk)
+    return run(inputs, fit, reading, selection, writing, talk, scheduler)

@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from ..settings import Fit, Reading, Selection, Talk, Writing
 from .console import Console
 from .inputs import Source, content, label_of, mode_of, sources
 from .outputs import Outputs
+from .spreading import Spread, spread, write_factor
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
 
@@ -42,9 +43,13 @@ class Learned:
     stack: Stack
     found: CollectionFit
     outcome: Outcome
+    W: dict[str, np.ndarray] = field(default_factory=dict)  # as factors.npz has it
 
 
-def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk) -> int:
+def run(
+    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk,
+    scheduler: str | None = None,
+) -> int:  # fmt: skip
     """Learn one basis from all inputs; returns the exit code."""
     if writing.plot:
         plots.require()
@@ -52,7 +57,7 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs = Outputs(writing, found)
     name = _name(inputs, found)
-    with console, console.attempt(name):
+    with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
         stack = _read(found, name, reading, selection, limits, console)
         plot = plots.available() if writing.plot is None else writing.plot
@@ -63,14 +68,17 @@ def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selectio
         if named and not wanted:
             console.passed_over += 1
         else:
-            learned = _learn(name, stack, fit, reading, limits, console)
+            learned = _learn(name, stack, fit, reading, limits, console, work)
+            if any(encode is _factors for path, encode in named if path in wanted):
+                learned = replace(learned, W=write_factor(learned.found.fit.W, writing.folder, writing.overwrite))
             for path, encode in named:
                 if path in wanted:
                     outputs.write(path, encode(learned))
             curve = Curve(display(name), None, None, learned.found.fit.records)
             log = outputs.log([curve]) if "csv" in writing.what else None
             console.remarks(_left_over(outputs, {path for path, _ in named}))
-            paths = tuple(wanted) + ((log,) if log else ())
+            shards = [os.path.join(writing.folder, str(one)) for one in learned.W.get("W_files", ())]
+            paths = (*wanted, *shards, *((log,) if log else ()))
             console.done(replace(learned.outcome, outputs=paths))
     return console.close(writing.folder)
 
@@ -108,22 +116,24 @@ def _possible(rank: int, stack: Stack) -> int:
     return min(rank, len(stack.images), math.prod(stack.images.shape[1:]))
 
 
-def _learn(name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console) -> Learned:
+def _learn(
+    name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console, work: Spread
+) -> Learned:
     shape = stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
     beside += in_flight(m, n, fit.jobs or cores())
-    limits.admit_fit(m, n, _possible(fit.rank, stack), held(stack.images) + beside)
+    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(fit.rank, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)
     console.notes(name, said)
     began = time.perf_counter()
-    found = fit_collection(stack.images, fit, mask, console.on_sweep)
+    found = fit_collection(stack.images, fit, mask, console.on_sweep, work.over(stack.images))
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),
-        images=shape[0],
+        images=shape[0], **work.said(),
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 
@@ -196,7 +206,7 @@ def _factors(learned: Learned) -> bytes:
     said = {**asdict(learned.fit), "arrangement": "stack", "levels": levels, "input": display(learned.name)}
     del said["jobs"]
     arrays = {
-        "W": found.fit.W,
+        **learned.W,
         "H": found.fit.H,
         "image_shape": np.array(stack.images.shape[1:]),
         "indices": stack.indices,

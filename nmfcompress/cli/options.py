@@ -25,6 +25,8 @@ class Sectioned(click.Command):
             if line is not None:
                 sections[self.bundles.get(parameter.name or "", "talk")].append(line)
         for name, lines in sections.items():
+            if not lines:
+                continue
             with formatter.section(TITLES[name]):
                 formatter.write_dl(lines)
 
@@ -33,6 +35,7 @@ class Sectioned(click.Command):
 
 TITLES = {
     "fit": "Factorizing",
+    "scheduler": "Past one machine",
     "reading": "Reading",
     "selection": "Choosing from an archive",
     "writing": "Writing",
@@ -94,6 +97,15 @@ fit = bundle(
     click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),
     click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]"),
 )  # fmt: skip
+
+
+scheduler = bundle(
+    "scheduler",
+    lambda scheduler: scheduler,
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Work on a Dask cluster: tcp://host:8786, or local:N processes here."
+    ),
+)
 
 
 def _selection(index: str | None, label: tuple[str, ...], **rest: Any) -> Selection:

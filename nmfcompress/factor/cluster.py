@@ -14,18 +14,19 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..errors import ClusterError, ExtraMissing, InputError, UsageError
-from . import parts
+from . import parts, start
 from .blocks import ArrayBlocks
 from .crew import Order
 from .objectives import Moments, Sums
 from .parts import Mark, Plan
-from .placement import Placement
+from .placement import PIECE_BYTES, Placement
 
 GATHERED = 256 * 10**6  # bytes of W up to which it is brought here
 CONNECT = 10  # seconds for a scheduler to answer
@@ -151,9 +152,9 @@ class Cluster:
         self.client = client
         edges = [] if self._array is None else [0, *np.cumsum([size for size in V.chunks[0] if size]).tolist()]
         self._plan = Plan.of(self.shape, self.dtype, edges)
-        here = V if isinstance(V, np.ndarray) else None
-        handle = V if here is None and self._array is None else None
-        self._placement = Placement(client, f"{client.id}/{next(_RUNS)}", self._plan, handle, here)
+        handle = V if self._array is None and _travels(V) else None
+        held = V if handle is None else None
+        self._placement = Placement(client, f"{client.id}/{next(_RUNS)}", self._plan, handle, held)
         self._number, self._flat, self._fresh = 0, np.empty((0, 1), self.dtype), False
         self._last: Mark | None = None
         self._result: Mark | None = None
@@ -265,6 +266,22 @@ class Cluster:
         found: np.ndarray = self._placement.ask(parts.Total(self._result or self._read(), work))
         return found
 
+    def store(
+        self, mark: Mark, columns: np.ndarray, row_bytes: int, name: Callable[[int], str],
+        write: Callable[[str, np.ndarray], None],
+    ) -> list[slice]:  # fmt: skip
+        """See Far.write."""
+        return self._placement.store(mark, columns, row_bytes, name, write)
+
+    def svd_floor(self, rank: int) -> float | None:
+        """As start.svd_floor says, the products of V's rows added up by the workers; None before `factor`."""
+        m, n = self.shape
+        if m < n:  # so few rows that one machine does
+            return start.svd_floor(self.V, rank, map) if m <= start.WIDEST else None
+        return (
+            start.floor_of(self.total(partial(_gram_of_rows, scale=self.V.scale)), rank) if n <= start.WIDEST else None
+        )
+
 
 class Far:
     """W (m, k) that stays with its owners: W[a:b] fetches rows, W[:, order] puts the parts in another order."""
@@ -288,6 +305,11 @@ class Far:
         rows = slice(*index.indices(len(self))[:2])
         return np.ascontiguousarray(self._crew.fetch(self._mark, rows)[self._order].T)
 
+    def write(self, name: Callable[[int], str], write: Callable[[str, np.ndarray], None]) -> list[slice]:
+        """write(name(i), W[rows]) by the workers that have them, for runs of rows i = 0, 1, ..., which are returned."""
+        row = len(self._order) * self.dtype.itemsize
+        return self._crew.store(self._mark, self._order, row, name, write)
+
     def gram(self) -> np.ndarray:
         """Wt W in float64."""
         found: np.ndarray = self._crew.total(_gram)[np.ix_(self._order, self._order)]
@@ -298,6 +320,24 @@ def _gram(V: np.ndarray, W: np.ndarray, first: int) -> np.ndarray:
     W = W.astype(np.float64)
     product: np.ndarray = W.T @ W
     return product
+
+
+def _gram_of_rows(V: np.ndarray, W: np.ndarray, first: int, scale: float) -> np.ndarray:
+    X = V.astype(np.float64) * scale
+    product: np.ndarray = X.T @ X
+    return product
+
+
+def _travels(V: Any) -> bool:
+    """Whether other processes can read V by themselves; of what cannot be pickled, or is large then, rows are sent."""
+    from distributed.protocol.pickle import dumps
+
+    if isinstance(V, np.ndarray):
+        return False
+    try:
+        return len(dumps(V)) <= PIECE_BYTES
+    except Exception:
+        return False
 
 
 def _whole_rows(V: Any) -> Any:

@@ -126,6 +126,9 @@ class Part:
         return self.crew.codes()
 
 
+Write = Callable[[str, np.ndarray], None]
+
+
 class Job(Protocol):
     """What is asked of every part; one that adds up has `adds`."""
 
@@ -311,8 +314,8 @@ def put_codes(run: str, address: str, rows: slice, codes: np.ndarray | None, num
             part.number = number
 
 
-def ask(run: str, address: str, rows: Sequence[slice], job: Job) -> Any:
-    """The answers of all parts of `rows`: their sum in the order of the parts, or (first row, answer) of each.
+def _ready(run: str, address: str, rows: Sequence[slice]) -> tuple[Any, Held, list[slice]] | Absent:
+    """This worker, what it holds, and the parts that `rows` are; or that it does not have them.
 
     A task that Dask has moved to another worker than it was meant for says so: where rows go is the driver's to say.
     """
@@ -320,26 +323,48 @@ def ask(run: str, address: str, rows: Sequence[slice], job: Job) -> Any:
     held = _runs(worker).get(run)
     if held is None or worker.address != address:
         return Absent(tuple(rows))
-    parts = [part for whole in rows for part in held.plan.parts(whole)]
-    absent = tuple(part for part in parts if held.source is None and part.start not in held.parts)
-    if absent:
-        return Absent(absent)
+    found = [part for whole in rows for part in held.plan.parts(whole)]
+    absent = tuple(part for part in found if held.source is None and part.start not in held.parts)
+    return Absent(absent) if absent else (worker, held, found)
 
-    def one(part: slice) -> Any:
-        try:
-            return job(held.part(part))
-        except NmfcError:
-            raise
-        except Exception as error:
-            where = f"rows {part.start:,} to {part.stop - 1:,} on worker {address}"
-            raise InputError(f"{where}: {type(error).__name__}: {error}") from error
 
+def _answer(held: Held, rows: slice, address: str, job: Callable[[Part], Any]) -> Any:
+    """What `job` says of a part; what goes wrong, and says no rows itself, with its rows and worker."""
     try:
-        with workers(worker.state.nthreads, len(parts)) as each:
-            answers = each(one, parts)
-            return total(answers) if job.adds else [(part.start, a) for part, a in zip(parts, answers, strict=True)]
+        return job(held.part(rows))
+    except NmfcError:
+        raise
+    except Exception as error:
+        where = f"rows {rows.start:,} to {rows.stop - 1:,} on worker {address}"
+        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def ask(run: str, address: str, rows: Sequence[slice], job: Job) -> Any:
+    """The answers of all parts of `rows`: their sum in the order of the parts, or (first row, answer) of each."""
+    ready = _ready(run, address, rows)
+    if isinstance(ready, Absent):
+        return ready
+    worker, held, found = ready
+    try:
+        with workers(worker.state.nthreads, len(found)) as each:
+            answers = each(lambda part: _answer(held, part, address, job), found)
+            return total(answers) if job.adds else [(part.start, a) for part, a in zip(found, answers, strict=True)]
     except NmfcError as error:
         return Failed(error)
+
+
+def store(run: str, address: str, rows: slice, mark: Mark, columns: np.ndarray, name: str, write: Write) -> Any:
+    """write(name, W[rows][:, columns]), here."""
+    ready = _ready(run, address, [rows])
+    if isinstance(ready, Absent):
+        return ready
+    _, held, found = ready
+    try:
+        codes = [_answer(held, part, address, lambda part: part.codes(mark)) for part in found]
+        write(name, np.ascontiguousarray(np.concatenate(codes, axis=1)[columns].T))
+    except NmfcError as error:
+        return Failed(error)
+    return None
 
 
 def total(answers: Iterable[Any]) -> Any:

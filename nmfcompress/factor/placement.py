@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError as Cancelled
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ClusterError
 from . import parts
-from .parts import Absent, Failed, Job, Plan
+from .parts import Absent, Failed, Job, Mark, Plan, Write
 
 FAN_IN = 4  # answers that one node of the tree adds up
 POLL = 2.0  # seconds after which a silent cluster is asked whether it still has workers
@@ -42,8 +42,8 @@ class Placement:
     plan : Plan
     handle : picklable array-like or None
         What workers read their rows from by themselves.
-    held : array, mapping of first row to future, or None
-        What is sent to them instead: an array here, or chunks that are on the cluster.
+    held : array-like, dict of first row to future, or None
+        What is sent to them instead: rows of what is here, or chunks that are on the cluster.
     """
 
     def __init__(self, client: Any, run: str, plan: Plan, handle: Any, held: Any):
@@ -161,13 +161,12 @@ class Placement:
         self._sent.update((owner, place) for place, owner in enumerate(self.owners) if owner is not None)
         for address, runs in self.shares(missing).items():
             for run in runs:
-                if isinstance(self.held, np.ndarray):
-                    row = self.held.itemsize * self.held.shape[1]
-                    for rows in self.pieces(run, row):
-                        yield self.send(parts.put, address, rows, self.scattered(self.held[rows], address))
-                else:
+                if isinstance(self.held, dict):
                     for rows in self.plan.parts(run):
                         yield self.send(parts.put, address, rows, self.held[rows.start])
+                else:
+                    for rows in self.pieces(run, self.held.dtype.itemsize * self.held.shape[1]):
+                        yield self.send(parts.put, address, rows, self.scattered(self.held[rows], address))
 
     def scattered(self, array: np.ndarray, address: str) -> Any:
         """An array on its way to a worker; None, should that be lost at this moment."""
@@ -224,6 +223,34 @@ class Placement:
             lost = [leaf for leaf in leaves if any(r.start <= start < r.stop for r in leaf.rows for start in gone)]
             leaves = [leaf for leaf in leaves if leaf not in lost]
             self._tell_again(found)
+
+    def store(
+        self, mark: Mark, columns: np.ndarray, row_bytes: int, name: Callable[[int], str], write: Write
+    ) -> list[slice]:
+        """Have W written by its owners: write(name(i), W[rows]) on a worker, for runs of rows, which are returned."""
+        self.place()
+        runs = sorted((run for own in self.shares().values() for run in own), key=lambda run: run.start)
+        pieces = [piece for run in runs for piece in self.pieces(run, row_bytes)]
+        left = list(range(len(pieces)))
+        while left:
+            for i in left:  # what has lost its owner, and was given to several, is written by one
+                first, last = np.searchsorted(self.plan.edges, (pieces[i].start, pieces[i].stop))
+                self.owners[first:last] = [self.owners[first]] * int(last - first)
+            self.place()
+            futures = []
+            for i in left:
+                owner = self.owners[int(np.searchsorted(self.plan.edges, pieces[i].start))]
+                futures.append(self.send(parts.store, owner or "", pieces[i], mark, columns, name(i), write))
+            self._wait(futures)
+            answers = self.client.gather(futures)
+            for i, answer in zip(tuple(left), answers, strict=True):
+                if isinstance(answer, Failed):
+                    raise answer.error
+                if isinstance(answer, Absent):
+                    self._tell_again(answer)
+                else:
+                    left.remove(i)
+        return pieces
 
     def _tell_again(self, absent: Absent) -> None:
         """Workers that are there and do not have what they were sent are sent it again."""

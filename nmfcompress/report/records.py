@@ -46,6 +46,8 @@ class Outcome:
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
     images: int | None = None
+    workers: int | None = None
+    worker_pids: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
@@ -62,10 +64,11 @@ class Outcome:
         return "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
 
     def to_json(self) -> str:
-        """One line; `images` only for a collection."""
+        """One line; `images` only for a collection, `workers` and `worker_pids` only of a cluster."""
         fields = asdict(self)
-        if self.images is None:
-            del fields["images"]
+        for name in ("images", "workers", "worker_pids"):
+            if fields[name] is None:
+                del fields[name]
         return json.dumps(fields, allow_nan=False)
 
 
