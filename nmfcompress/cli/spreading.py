@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import UsageError
 from ..factor import cluster
 from ..factor.cluster import Cluster, Far
+from ..factor.scheduler import connect
 from ..images.arrange import arrange_stack
 from ..images.shards import Shards, write_shard
 from ..settings import Reading
@@ -59,7 +60,7 @@ def spread(scheduler: str | None, reading: Reading) -> Iterator[Spread]:
         return
     if reading.mask:
         raise UsageError("--mask is given with --scheduler (expected one of the two: masks are for one machine)")
-    with cluster.connect(scheduler) as client, ExitStack() as stack:
+    with connect(scheduler) as client, ExitStack() as stack:
         yield Spread(client, stack)
 
 

@@ -8,93 +8,26 @@ rows are given to those that are left.
 
 from __future__ import annotations
 
-import logging
-import re
-import warnings
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from ..errors import ClusterError, ExtraMissing, InputError, UsageError
+from ..errors import InputError, UsageError
 from . import parts, start
 from .blocks import ArrayBlocks
 from .crew import Order
 from .objectives import Moments, Sums
 from .parts import Mark, Plan
 from .placement import PIECE_BYTES, Placement
+from .scheduler import require
 
 GATHERED = 256 * 10**6  # bytes of W up to which it is brought here
-CONNECT = 10  # seconds for a scheduler to answer
-SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
-ENVIRONMENT = {  # of workers that are started here
-    # Dask would have glibc give every freed page back, and each block fault its pages in anew
-    "MALLOC_TRIM_THRESHOLD_": 2**28,
-    "MALLOC_MMAP_THRESHOLD_": 2**25,
-    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": False,  # it looks at the stack a hundred times a second
-    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), 1),
-}
 _RUNS = count()
-
-
-def require() -> None:
-    """Raise ExtraMissing unless Dask can be imported."""
-    try:
-        import distributed  # noqa: F401
-    except ImportError:
-        raise ExtraMissing("work on a cluster", "dask") from None
-
-
-@contextmanager
-def connect(scheduler: str) -> Iterator[Any]:
-    """A client of a scheduler, or of one that is started here with workers of its own and ends with them.
-
-    Parameters
-    ----------
-    scheduler : str
-        Its address, such as tcp://host:8786, or local:N for N processes on this machine.
-
-    Raises
-    ------
-    UsageError, ExtraMissing
-        `scheduler` is neither; Dask is not installed.
-    ClusterError
-        Nothing answers there.
-    """
-    if not SCHEDULER.fullmatch(scheduler):
-        raise UsageError(f"scheduler is {scheduler} (expected an address such as tcp://host:8786, or local:N)")
-    require()
-    import dask
-    from distributed import Client, LocalCluster
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, and said in one line
-    if scheduler.startswith("local:"):
-        number = int(scheduler.partition(":")[2])
-        with (
-            dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
-            LocalCluster(
-                n_workers=number, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
-        return
-    try:
-        with warnings.catch_warnings():  # other versions of other packages do not matter here
-            warnings.simplefilter("ignore")
-            client = Client(scheduler, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ClusterError(f"no scheduler answers there ({_line(error)})", scheduler) from error
-    with client:
-        yield client
-
-
-def _line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def is_dask(V: Any) -> bool:

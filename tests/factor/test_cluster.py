@@ -19,8 +19,9 @@ import pytest
 
 from nmfcompress import SweepRecord, factorize, transform
 from nmfcompress.errors import ClusterError, InputError, UsageError
-from nmfcompress.factor import cluster, parts
-from nmfcompress.factor.cluster import Cluster, Far, connect
+from nmfcompress.factor import cluster, parts, scheduler
+from nmfcompress.factor.cluster import Cluster, Far
+from nmfcompress.factor.scheduler import connect
 
 pytest.importorskip("distributed", reason="needs the dask extra")
 cloudpickle = pytest.importorskip("cloudpickle")
@@ -270,8 +271,8 @@ def test_what_cannot_be_done_is_said(client: Any) -> None:
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cluster.CONNECT == 10
-    monkeypatch.setattr(cluster, "CONNECT", 1)
+    assert scheduler.CONNECT == 10
+    monkeypatch.setattr(scheduler, "CONNECT", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
