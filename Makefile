@@ -53,7 +53,7 @@ docs: $(READY)  ## write help texts, outputs and pictures into README.md and doc
 docs-check: $(READY)
 	$(BIN)/python docs/make.py --check
 
-bench: $(READY)  ## time and quality, against references taken in the same run (NMFC_DATA=folder for MNIST and Kodak)
+bench: $(READY)  ## time and quality, against references of the same run (NMFC_DATA=folder; ARGS="--help" lists parts, long ones too)
 	$(BIN)/python benchmarks/main.py $(ARGS)
 
 clean:  ## remove what the other targets made

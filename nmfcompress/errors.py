@@ -36,6 +36,10 @@ class TooLarge(InputError):
     """An input that would need more memory or pixels than allowed; refused before it is read."""
 
 
+class OtherRun(InputError):
+    """A checkpoint that belongs to other data, or to a run with other settings."""
+
+
 class OutputError(NmfcError):
     """An output that cannot be written: it exists, it is an input, its folder refuses it."""
 

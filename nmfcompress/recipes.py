@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import metrics
+from .factor.checkpoint import Checkpoint, OnCheckpoint
 from .factor.cluster import Cluster
 from .factor.crew import workers
-from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as
+from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as, transform_as
 from .factor.sweeps import SweepRecord
 from .images.arrange import (
     arrange_mask,
@@ -112,12 +113,9 @@ def fit_picture(
 
 
 def fit_collection(
-    images: Images,
-    settings: Fit,
-    mask: np.ndarray | None = None,
-    on_sweep: OnSweep | None = None,
-    crew: Cluster | None = None,
-) -> CollectionFit:
+    images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None,
+    resume: Checkpoint | None = None, on_checkpoint: OnCheckpoint | None = None, crew: Cluster | None = None,
+) -> CollectionFit:  # fmt: skip
     """Learn the parts that a collection shares.
 
     Parameters
@@ -126,16 +124,27 @@ def fit_collection(
         Those that are stored are read in blocks, and never held as a whole.
     mask : array of bool, shape (h, w) or (n, h, w), optional
         True = known.
+    resume, on_checkpoint
+        As for `factorize`.
     crew : Cluster, optional
         The workers of a cluster, over these images one a row: they learn, and they measure.
     """
-    V, shape = arrange_stack(images), images.shape[1:]
-    known = None if mask is None else arrange_stack_mask(mask, shape)
-    fit = factorize_as(V if crew is None else crew, settings, known, on_sweep)
-    floor = _floor(V if crew is None else crew, settings, mask)
-    measured = replace(_measure(fit, images, known, settings, crew), svd_floor=floor)
-    fit = fit.sorted()  # after it was measured: the workers of a crew keep the order that they have
-    return CollectionFit(fit, restore_stack(fit.H, shape), measured)
+    known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
+    V = arrange_stack(images) if crew is None else crew
+    fit = factorize_as(V, settings, known, on_sweep, resume=resume, on_checkpoint=on_checkpoint)
+    measured = _measure(fit, images, known, settings, crew)  # before the sorting, of which workers know nothing
+    fit = fit.sorted()
+    return CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), measured)
+
+
+def code_collection(
+    images: Images, H: np.ndarray, settings: Fit, mask: np.ndarray | None = None, crew: Cluster | None = None
+) -> CollectionFit:
+    """A collection (or one image) of parts that are given: H (rank, h * w [* c]), whose order is kept."""
+    known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
+    fit = transform_as(arrange_stack(images) if crew is None else crew, H, settings, known)
+    measured = _measure(fit, images, known, settings, crew)
+    return CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), measured)
 
 
 @dataclass(frozen=True)
@@ -165,9 +174,9 @@ class Likeness:
 
 
 def _measure(
-    fit: Factorization, images: Images, known: np.ndarray | None, settings: Fit, crew: Cluster | None = None
+    fit: Factorization, images: Images, known: np.ndarray | None, settings: Fit, crew: Cluster | None
 ) -> Measured:
-    """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
+    """svd_floor, PSNR of all pixels together and the mean SSIM, a block of images at a time."""
     shape = (len(images), math.prod(images.shape[1:]))
     mask = None if known is None else np.broadcast_to(known, shape)
     looked_at = _evenly(len(images), 0 if mask is not None or min(images.shape[1:3]) < metrics.WINDOW else LOOKED_AT)
@@ -186,7 +195,7 @@ def _measure(
             squares, likenesses = np.sum(list(each(share, blocks)), axis=0).tolist()
     entries = math.prod(shape) if mask is None else int(np.count_nonzero(mask))
     return Measured(
-        None,
+        _floor(arrange_stack(images) if crew is None else crew, settings, known),
         metrics.psnr_of_mse(squares / entries, images.dtype),
         likenesses / len(looked_at) if len(looked_at) else None,
     )

@@ -84,6 +84,54 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Course:
+    """What a fit goes on from, if not from a start of its own, and what it leaves to go on from.
+
+    Parameters
+    ----------
+    basis_from : str or None
+        A factors.npz whose basis is taken as it is: only codes are sought.
+    checkpoint : str or None
+        The file that is written every `checkpoint_every` seconds; None is that of `resume`.
+    resume : str or None
+        A checkpoint.
+    given : frozenset of str
+        The fields of Fit that were asked for; the others are as they are in the file.
+    """
+
+    basis_from: str | None = None
+    checkpoint: str | None = None
+    checkpoint_every: float = 60.0
+    resume: str | None = None
+    given: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        every, file = self.checkpoint_every, self.basis_from or self.resume
+        check(0 <= every < float("inf"), "--checkpoint-every", every, "seconds from 0")
+        named = {"--basis-from": self.basis_from, "--checkpoint": self.checkpoint, "--resume": self.resume}
+        for name, value in named.items():
+            check(value not in ("-", ""), name, value or "empty", "the name of a file")
+            alone = value is None or self.basis_from is None or name == "--basis-from"
+            check(alone, name, "given with --basis-from", "one of the two")
+        kept = self.checkpoint or self.resume
+        check(kept is not None or every == Course.checkpoint_every, "--checkpoint-every", every, "a --checkpoint, too")
+        check(file is not None or "rank" in self.given, "-k/--rank", "missing", "the number of parts, such as -k 10")
+        idle = [option for name, option in IDLE.items() if name in self.given and self.basis_from is not None]
+        check(not idle, ", ".join(idle), "given with --basis-from", "none of it: codes are solved to tolerance")
+
+
+IDLE = {  # fields of Fit that mean nothing where the basis is given: their options
+    "max_sweeps": "--iterations",
+    "tol": "--tol",
+    "solver": "--solver",
+    "inner": "--inner",
+    "init": "--init",
+    "seed": "--seed",
+    "restarts": "--restarts",
+}
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which pictures of a collection are taken; every condition given must hold.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..settings import Fit, Reading, Selection, Talk, Writing
+from ..settings import Course, Fit, Reading, Selection, Talk, Writing
 from . import options
 
 EXAMPLES = """
@@ -12,14 +12,17 @@ Examples:
   nmfc basis train-images-idx3-ubyte.gz -k 25 --label 3
   nmfc basis faces --resize 64x64 --gray -k 40
   nmfc basis movie.tif -k 6 --json
-  nmfc basis faces.npy -k 50 --scheduler tcp://10.0.0.1:8786
+  nmfc basis new.npz --basis-from nmfc-out/factors.npz -O new
+  nmfc basis large.npy -k 50 --scheduler tcp://10.0.0.1:8786
+  nmfc basis large.npy -k 50 --checkpoint run.npz; nmfc basis large.npy --resume run.npz
 """
 
 
 @options.command(
     "basis",
     EXAMPLES,
-    options.fit,
+    options.fit_or_file,
+    options.course,
     options.scheduler,
     options.reading_together,
     options.selection,
@@ -29,6 +32,7 @@ Examples:
 def command(
     inputs: tuple[str, ...],
     fit: Fit,
+    course: Course,
     scheduler: str | None,
     reading: Reading,
     selection: Selection,
@@ -44,4 +48,4 @@ def command(
     """
     from .learning import run
 
-    return run(inputs, fit, reading, selection, writing, talk, scheduler)
+    return run(inputs, fit, course, reading, selection, writing, talk, scheduler)

@@ -119,7 +119,7 @@ class Console:
         """The summary; returns the exit code."""
         self._close_bar()
         if self.outcomes:
-            for line in summary(self.outcomes):
+            for line in summary(self.outcomes, self.talk.verbose):
                 tell(display(line))
             if any(not outcome.converged for outcome in self.outcomes):
                 tell("+ stopped by --iterations, the loss was still falling")

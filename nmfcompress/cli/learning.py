@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import glob
-import io
-import json
 import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,16 +15,18 @@ from ..errors import InputError, about
 from ..factor.nmf import cores
 from ..images import masks, stacks
 from ..images.archives import Stack
-from ..images.files import display
+from ..images.files import display, file_id
 from ..images.limits import Limits, in_flight, limits_of
 from ..images.saving import encode_picture
 from ..images.selection import select
 from ..images.stored import StoredImages, held
-from ..recipes import CollectionFit, caveats, fit_collection
+from ..recipes import CollectionFit, caveats, code_collection, fit_collection
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
-from ..settings import Fit, Reading, Selection, Talk, Writing
+from ..settings import Course, Fit, Reading, Selection, Talk, Writing
 from .console import Console
+from .continuing import Keeper, Start, about_run, begin
+from .factors import encode_factors
 from .inputs import Source, content, label_of, mode_of, sources
 from .outputs import Outputs
 from .spreading import Spread, spread, write_factor
@@ -47,46 +47,62 @@ class Learned:
 
 
 def run(
-    inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk,
+    inputs: tuple[str, ...],
+    fit: Fit,
+    course: Course,
+    reading: Reading,
+    selection: Selection,
+    writing: Writing,
+    talk: Talk,
     scheduler: str | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Learn one basis from all inputs; returns the exit code."""
     if writing.plot:
         plots.require()
     console, limits = Console(talk), limits_of(reading.max_memory)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
-    outputs = Outputs(writing, found)
+    outputs = Outputs(writing, found, course.basis_from)
     name = _name(inputs, found)
     with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
-        stack = _read(found, name, reading, selection, limits, console)
-        plot = plots.available() if writing.plot is None else writing.plot
-        if writing.plot is None and not plot:
-            console.remarks([plots.MISSING])
-        named = _named(outputs, writing, _possible(fit.rank, stack), plot)
+        start = begin(fit, course, limits)
+        stack = _read(found, name, reading, selection, limits, console, alone=start.given is not None)
+        if start.given is not None:
+            start.given.check(stack)
+        console.remarks(start.remarks)
+        named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
             console.passed_over += 1
         else:
-            learned = _learn(name, stack, fit, reading, limits, console, work)
-            if any(encode is _factors for path, encode in named if path in wanted):
-                learned = replace(learned, W=write_factor(learned.found.fit.W, writing.folder, writing.overwrite))
-            for path, encode in named:
-                if path in wanted:
-                    outputs.write(path, encode(learned))
-            curve = Curve(display(name), None, None, learned.found.fit.records)
-            log = outputs.log([curve]) if "csv" in writing.what else None
+            keeper = _keeper(course, outputs, [path for path, _ in named], console)
+            with about_run(course.resume):
+                learned = _learn(name, stack, start, keeper, reading, limits, console, work)
+            paths = _write(learned, outputs, [(path, encode) for path, encode in named if path in wanted])
             console.remarks(_left_over(outputs, {path for path, _ in named}))
-            shards = [os.path.join(writing.folder, str(one)) for one in learned.W.get("W_files", ())]
-            paths = (*wanted, *shards, *((log,) if log else ()))
             console.done(replace(learned.outcome, outputs=paths))
     return console.close(writing.folder)
 
 
+def _write(learned: Learned, outputs: Outputs, wanted: list[tuple[str, Encode]]) -> tuple[str, ...]:
+    """Write every output, and the rows of the log; the paths."""
+    if any(encode is _factors for _, encode in wanted):
+        learned = replace(
+            learned, W=write_factor(learned.found.fit.W, outputs.writing.folder, outputs.writing.overwrite)
+        )
+    for path, encode in wanted:
+        outputs.write(path, encode(learned))
+    shards = [outputs.at_root(str(name)) for name in learned.W.get("W_files", ())]
+    curve = Curve(display(learned.name), None, None, learned.found.fit.records)
+    log = outputs.log([curve]) if "csv" in outputs.writing.what else None
+    return (*(path for path, _ in wanted), *shards, *((log,) if log else ()))
+
+
 def _read(
-    found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console
-) -> Stack:
-    """The collection that the selection leaves."""
+    found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console,
+    alone: bool,
+) -> Stack:  # fmt: skip
+    """The collection that the selection leaves; `alone`: it may be one image."""
     data = [content(source, limits) for source in found]
     options = {"key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split,
                "gray": reading.gray, "resize": reading.resize, "limits": limits}  # fmt: skip
@@ -96,7 +112,7 @@ def _read(
         if not all(isinstance(one, str) for one in data):
             raise InputError("stdin or a pipe is one whole collection; it does not go with other inputs")
         stack = stacks.read_stack([str(one) for one in data], **options)  # type: ignore[arg-type]
-    if len(stack.images) == 1:
+    if len(stack.images) == 1 and not alone:
         raise InputError("is one image, and a basis is what several share (nmfc compress takes single pictures)")
     console.assumed(name, stack.assumed)
     console.notes(name, stack.notes)
@@ -111,29 +127,55 @@ def _read(
     return replace(stack, images=images, labels=labels, indices=stack.indices[kept], files=files)
 
 
-def _possible(rank: int, stack: Stack) -> int:
+def _possible(start: Start, stack: Stack) -> int:
     """The rank, or the largest there is: one above it is refused by the core, and must not cost memory before."""
-    return min(rank, len(stack.images), math.prod(stack.images.shape[1:]))
+    if start.given is not None:
+        return start.fit.rank
+    return min(start.fit.rank, len(stack.images), math.prod(stack.images.shape[1:]))
+
+
+def _plot(writing: Writing, start: Start, console: Console) -> bool:
+    """Whether the loss is drawn, of which a given basis leaves one value only."""
+    if writing.plot is not None or start.given is not None:
+        return bool(writing.plot)
+    if not plots.available():
+        console.remarks([plots.MISSING])
+    return plots.available()
+
+
+def _keeper(course: Course, outputs: Outputs, others: list[str], console: Console) -> Keeper | None:
+    """What writes the checkpoints, if any are wanted."""
+    path = course.checkpoint if course.checkpoint is not None else course.resume
+    if path is None:
+        return None
+    again = course.resume is not None and file_id(path) == file_id(course.resume)
+    outputs.keep(path, others, again)
+    return Keeper(path, course.checkpoint_every, outputs.inputs, console)
 
 
 def _learn(
-    name: str, stack: Stack, fit: Fit, reading: Reading, limits: Limits, console: Console, work: Spread
-) -> Learned:
-    shape = stack.images.shape
+    name: str, stack: Stack, start: Start, keeper: Keeper | None, reading: Reading, limits: Limits, console: Console,
+    work: Spread,
+) -> Learned:  # fmt: skip
+    fit, shape = start.fit, stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
     beside += in_flight(m, n, fit.jobs or cores())
-    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(fit.rank, stack), held(stack.images) + beside)
+    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
-    console.bar(name, fit.max_sweeps * fit.restarts)
     said = caveats(stack.images, fit)
     console.notes(name, said)
     began = time.perf_counter()
-    found = fit_collection(stack.images, fit, mask, console.on_sweep, work.over(stack.images))
+    crew = work.over(stack.images)
+    if start.given is not None:
+        found = code_collection(stack.images, start.given.H, fit, mask, crew)
+    else:
+        console.bar(name, fit.max_sweeps * fit.restarts - start.sweeps)
+        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew)
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),
-        images=shape[0], **work.said(),
+        images=shape[0], basis_from=None if start.given is None else start.given.path, **work.said(),
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 
@@ -200,24 +242,9 @@ def _figures(learned: Learned) -> str:
 
 
 def _factors(learned: Learned) -> bytes:
-    """W, H, image_shape, labels if any, and the settings as JSON text; V is about W @ H, scaled by `levels`."""
-    stack, found = learned.stack, learned.found
-    levels = asdict(stack.levels)
-    said = {**asdict(learned.fit), "arrangement": "stack", "levels": levels, "input": display(learned.name)}
-    del said["jobs"]
-    arrays = {
-        **learned.W,
-        "H": found.fit.H,
-        "image_shape": np.array(stack.images.shape[1:]),
-        "indices": stack.indices,
-    }
-    if stack.labels is not None:
-        arrays["labels"] = stack.labels
-    if stack.files:
-        arrays["files"] = np.array(stack.files)
-    file = io.BytesIO()
-    np.savez_compressed(file, settings=np.array(json.dumps(said)), **arrays)  # type: ignore[arg-type]
-    return file.getvalue()
+    return encode_factors(
+        learned.fit, learned.stack, learned.W, learned.found.fit.H, learned.name, learned.outcome.basis_from
+    )
 
 
 def _curve(learned: Learned) -> bytes:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import click
+from click.core import ParameterSource
 
 from .. import settings
-from ..settings import Fit, Reading, Selection, Talk, Writing
+from ..settings import Course, Fit, Reading, Selection, Talk, Writing
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -25,16 +27,16 @@ class Sectioned(click.Command):
             if line is not None:
                 sections[self.bundles.get(parameter.name or "", "talk")].append(line)
         for name, lines in sections.items():
-            if not lines:
-                continue
-            with formatter.section(TITLES[name]):
-                formatter.write_dl(lines)
+            if lines:  # not every command has every bundle
+                with formatter.section(TITLES[name]):
+                    formatter.write_dl(lines)
 
     bundles: ClassVar[dict[str, str]] = {}  # option: its bundle, the same in every command
 
 
 TITLES = {
     "fit": "Factorizing",
+    "course": "Beginning with a file",
     "scheduler": "Past one machine",
     "reading": "Reading",
     "selection": "Choosing from an archive",
@@ -72,10 +74,8 @@ def choice(*names: str) -> click.Choice[str]:
     return click.Choice(names)
 
 
-fit = bundle(
-    "fit",
-    Fit,
-    click.option("-k", "--rank", type=int, required=True, help="Parts: 3 is a blur of a photo, 30 a likeness."),
+_RANK = "Parts: 3 is a blur of a photo, 30 a likeness."
+_FIT = (
     click.option(
         "-n", "--iterations", "max_sweeps", type=int, default=default(Fit, "max_sweeps"), show_default=True,
         help="Most sweeps (a sweep updates both factors once).",
@@ -84,18 +84,56 @@ fit = bundle(
         "--tol", type=float, default=default(Fit, "tol"), show_default=True,
         help="Stop when the loss fell by less than this fraction over 10 sweeps; 0 never stops early.",
     ),
-    click.option("--solver", type=choice(*settings.SOLVERS), default="mu", show_default=True, help="Update rule."),
+    click.option(
+        "--solver", type=choice(*settings.SOLVERS), default=default(Fit, "solver"), show_default=True,
+        help="Update rule: multiplicative, or hals, which goes farther (frobenius).",
+    ),
     click.option("--inner", type=int, help="Inner repeats; 1 is the plain rule.  [default: while they pay]"),
     click.option(
         "--divergence", type=choice(*settings.DIVERGENCES), default="frobenius", show_default=True,
         help="What is minimized: ‖V − WH‖, Kullback-Leibler, or Itakura-Saito (zeros count as half a grey level).",
     ),
     click.option(
-        "--init", type=choice(*settings.INITS), default="random", show_default=True, help="Where the factors start."
+        "--init", type=choice(*settings.INITS), default=default(Fit, "init"), show_default=True,
+        help="Where the factors start; auto: on a sample of the rows if there are many, else random.",
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the random start."),
     click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),
     click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]"),
+)  # fmt: skip
+fit = bundle("fit", Fit, click.option("-k", "--rank", type=int, required=True, help=_RANK), *_FIT)
+
+
+def _fit_or_file(rank: int | None, **rest: Any) -> Fit:
+    """Settings whose rank, where it is not given, comes from a file: see Course."""
+    return Fit(1 if rank is None else rank, **rest)
+
+
+fit_or_file = bundle(
+    "fit",
+    _fit_or_file,
+    click.option("-k", "--rank", type=int, help=_RANK + "  [required without a file below]"),
+    *_FIT,
+)
+
+
+def _course(**values: Any) -> Course:
+    context = click.get_current_context()
+    defaults = (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    asked = (f.name for f in fields(Fit) if context.get_parameter_source(f.name) not in defaults)
+    return Course(given=frozenset(asked) - {"jobs"}, **values)
+
+
+course = bundle(
+    "course",
+    _course,
+    click.option("--basis-from", metavar="FILE", help="Take the basis of this factors.npz, and find codes for it."),
+    click.option("--checkpoint", metavar="FILE", help="Keep a file to go on from, should the run be stopped."),
+    click.option(
+        "--checkpoint-every", type=float, metavar="SECONDS", default=default(Course, "checkpoint_every"),
+        show_default=True, help="How often.",
+    ),
+    click.option("--resume", metavar="FILE", help="Go on from a checkpoint; options left out are as they were."),
 )  # fmt: skip
 
 
@@ -215,7 +253,7 @@ talk = bundle(
     "talk",
     Talk,
     click.option("-q", "--quiet", is_flag=True, help="No summary, notes or bar."),
-    click.option("-v", "--verbose", is_flag=True, help="Also what was assumed about the input."),
+    click.option("-v", "--verbose", is_flag=True, help="Also what was assumed, and more of the result."),
     click.option("--json", is_flag=True, help="One JSON object a result on stdout."),
     click.option(
         "--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."

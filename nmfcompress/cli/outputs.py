@@ -22,11 +22,14 @@ class Outputs:
     writing : Writing
     sources : sequence of Source
         The inputs: none of them is ever written to.
+    also : str or None
+        One more file that is none of the inputs, but read.
     """
 
-    def __init__(self, writing: Writing, sources: Sequence[Source]):
+    def __init__(self, writing: Writing, sources: Sequence[Source], also: str | None = None):
         self.writing = writing
-        self.inputs = {found for s in sources if s.path != STDIN and (found := file_id(s.path)) is not None}
+        paths = [source.path for source in sources if source.path != STDIN] + ([also] if also is not None else [])
+        self.inputs = {found for path in paths if (found := file_id(path)) is not None}
         self._claimed: set[str] = set()
 
     def beside(self, source: Source, stem: str, ending: str) -> str:
@@ -60,6 +63,24 @@ class Outputs:
             left.append(path)
         self._claimed.update(left)
         return left
+
+    def keep(self, path: str, others: Sequence[str], again: bool) -> None:
+        """Make way for a file that the run writes over and over, beside its outputs `others`.
+
+        Raises
+        ------
+        OutputError
+            It is one of them, or an input, or exists without -f and not from this run (`again`).
+        """
+        with about(display(path)):
+            if os.path.realpath(path) in {os.path.realpath(other) for other in (*others, self.at_root("loss.csv"))}:
+                raise OutputError("is an output of this run already (name another file)")
+            if file_id(path) in self.inputs:
+                raise OutputError("is an input, which is never overwritten")
+            if os.path.isfile(path) and not again and not self.writing.overwrite:
+                raise OutputError("exists (go on from it with --resume, or pass -f to overwrite it)")
+        if os.path.dirname(path):
+            make_folder(os.path.dirname(path))
 
     def write(self, path: str, data: bytes) -> None:
         """Write one output, whole or not at all."""

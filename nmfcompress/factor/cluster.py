@@ -79,6 +79,7 @@ class Cluster:
         require()
         if isinstance(V, ArrayBlocks):
             V = V._V
+        self.array = V
         self._array = _whole_rows(V) if is_dask(V) else None
         self.V = ArrayBlocks(V if self._array is None else self._array)
         self.shape, self.dtype, self.reads = self.V.shape, self.V.dtype, 0
@@ -121,7 +122,7 @@ class Cluster:
         self.reads += 1
         found = [answer for _, answer in self._placement.ask(parts.Look(crc))]
         m, n = self.shape
-        marks = np.array([mark for _, _, mark in found if mark is not None])
+        marks = np.array([mark for _, _, of_blocks in found for mark in of_blocks])
         return Moments(
             sum(whole for whole, _, _ in found) / (m * n),
             sum(squares for _, squares, _ in found),

@@ -131,7 +131,7 @@ class Threads:
             V = self.V.stored(rows)
             if self.V.scale == 1:  # integers are all fit to stand in V
                 V = checked(V, slice(self.first + rows.start, self.first + rows.stop))
-            mark = zlib.crc32(V.data) if crc else 0
+            mark = zlib.crc32(np.ascontiguousarray(V).data) if crc else 0
             return *_sum_and_squares(V if self.mask is None else V * self.mask[rows]), mark
 
         shares = list(self.each(share, self.V.rows))

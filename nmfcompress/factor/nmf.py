@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from ..errors import InputError, UsageError
 from ..settings import Fit
 from . import cluster, start
 from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
-from .crew import Crew, Order, Threads, workers
+from .checkpoint import Checkpoint, OnCheckpoint, data_of
+from .crew import Crew, Threads, workers
 from .objectives import Codes, Moments, objective_for
-from .sweeps import State, SweepRecord, descend, first_read
+from .sweeps import State, SweepRecord, descend, first_read, read, resumed
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def factorize(
     H: np.ndarray | None = None,
     jobs: int | None = None,
     on_sweep: Callable[[SweepRecord], None] | None = None,
+    resume: Checkpoint | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> Factorization:
     """Find W, H >= 0 of rank `rank` with V ~ W @ H.
 
@@ -125,12 +128,22 @@ def factorize(
     mask : array of bool, broadcastable to (m, n)
         True = known. Missing entries may hold anything that V may, and are ignored.
     W, H : array, optional
-        A start of your own, shapes (m, rank) and (rank, n), instead of the random one.
+        A start of your own, shapes (m, rank) and (rank, n), instead of the random one. Under H alone W begins with
+        the codes of that H; under W alone H is random.
     jobs : int or None
         Threads over blocks; the result is the same for any number. None is every core that this process may use
         when BLAS is held to one thread (OPENBLAS_NUM_THREADS=1 before NumPy is imported, the fastest), else 1.
     on_sweep : callable, optional
         Called with each SweepRecord; an exception that it raises passes through unchanged.
+    resume : Checkpoint, optional
+        Go on from there, on the same V and with the same options (max_sweeps, tol and jobs may be others), and end with
+        the bytes of a run that was never stopped, its records included, the seconds aside. The read of V that compares
+        the data is not counted in them.
+    on_checkpoint : callable, optional
+        Called as on_checkpoint(take, last) between the sweeps: take() is a Checkpoint whose arrays are the run's own,
+        so `numpy.savez(file, **factor.checkpoint.pack(take()))` belongs inside the call; `factor.checkpoint.unpack`
+        makes it of the arrays again. `last`: no later one comes, only the sweep that solves W (`inner` 1 has none).
+        With `restarts` above 1 under init "sample" only.
 
     Returns
     -------
@@ -141,13 +154,15 @@ def factorize(
     InputError
         V is not 2-d, empty, negative, NaN, infinite or above 1e15 (found by the first read, which names the row), or
         `rank` is above min(m, n).
+    OtherRun
+        `resume` is of other data or options (an InputError).
     UsageError
         An argument is out of its range, or a mask or a start does not fit V.
     """
     seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
     fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs)
     given = rng if isinstance(rng, np.random.Generator) else None
-    return factorize_as(V, fit, mask, on_sweep, given, W, H)
+    return factorize_as(V, fit, mask, on_sweep, given, W, H, resume, on_checkpoint)
 
 
 def factorize_as(
@@ -158,9 +173,11 @@ def factorize_as(
     rng: np.random.Generator | None = None,
     W: np.ndarray | None = None,
     H: np.ndarray | None = None,
+    resume: Checkpoint | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> Factorization:
     """`factorize` as settings say; `rng` replaces `fit.seed`. The rest is as for `factorize`."""
-    began = time.perf_counter()
+    began = time.perf_counter() - (0 if resume is None else resume.seconds)
     with _crew(V, fit, mask) as (crew, zero):
         m, n = crew.shape
         if fit.rank > min(m, n):
@@ -169,8 +186,18 @@ def factorize_as(
         if masked and fit.solver != "mu":
             raise UsageError(f"solver is {fit.solver} with a mask (expected mu: hals is for frobenius without one)")
         init = _init(fit, crew, masked or W is not None or H is not None)
-        moments = crew.moments()
+        kept = resume is not None or on_checkpoint is not None
+        if kept and fit.restarts > 1 and init != "sample":
+            raise UsageError(f"restarts is {fit.restarts} with a checkpoint (expected 1, or init sample)")
+        if resume is not None:
+            resume.check_fit(fit)
+        moments = crew.moments(crc=kept)
+        data = data_of(V.array if isinstance(V, cluster.Cluster) else V, crew, moments, crew.mask if kept else None)
         objective = objective_for(fit, moments, zero, masked)
+
+        def rested(state: State, last: bool) -> None:
+            if on_checkpoint is not None:
+                on_checkpoint(lambda: Checkpoint(fit, data, state, crew.codes(), crew.reads), last)
 
         def told(state: State) -> None:
             if on_sweep is not None:
@@ -180,15 +207,20 @@ def factorize_as(
         for restart in range(1 if init == "sample" else fit.restarts):
             if rng is None or restart:
                 rng = np.random.default_rng([fit.seed, restart] if restart else fit.seed)
-            if init == "sample":
-                basis = start.sample_start(crew, fit, zero, rng)
-                crew.begin(start.flat_codes(basis, moments.mean))
-                state = first_read(crew, objective, basis, Codes.BEGIN)
+            if resume is not None:
+                resume.check_data(data)
+                crew.begin(resume.codes)
+                crew.reads = resume.reads
+                state = resumed(resume.state, fit)
             else:
-                codes, basis = _start(crew, fit, init, moments, rng, W, H)
-                crew.begin(np.maximum(codes, crew.dtype.type(objective.floor)))
-                state = first_read(crew, objective, np.maximum(basis, crew.dtype.type(objective.floor)), Codes.KEEP)
-            state = descend(crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told)
+                codes, basis = _start(crew, fit, init, moments, zero, rng, W, H)
+                least = crew.dtype.type(objective.floor)
+                crew.begin(np.maximum(start.flat_codes(basis, moments.mean) if codes is None else codes, least))
+                how = Codes.BEGIN if codes is None else Codes.KEEP
+                state = first_read(crew, objective, np.maximum(basis, least), how)
+            state = descend(
+                crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
+            )
             if not found or state.records[-1].loss < found[0].loss:
                 found = [Factorization(crew.factor(), state.H, state.records, state.settled)]
     return found[0]
@@ -218,15 +250,22 @@ def transform(
         are linearly dependent, when only the loss is the same); for other divergences and masks, codes whose loss is
         the same to about 0.5 %, though entries may differ by more.
     """
-    fit = Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs)
+    return transform_as(V, H, Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs), mask).W
+
+
+def transform_as(V: Any, H: np.ndarray, fit: Fit, mask: np.ndarray | None = None) -> Factorization:
+    """`transform` as the rank, divergence and jobs of settings say, with a record of the one sweep that it is."""
+    began = time.perf_counter()
     with _crew(V, fit, mask) as (crew, zero):
         H = _factor(H, (fit.rank, crew.shape[1]), "H", crew.dtype)
         moments = crew.moments()
+        fit = replace(fit, solver="mu", inner=None)  # codes are solved in the same way whatever H was learned with
         objective = objective_for(fit, moments, zero, crew.mask is not None)
         crew.begin(np.maximum(start.flat_codes(H, moments.mean), crew.dtype.type(objective.floor)))
-        crew.sweep(Order(objective, H, Codes.SOLVE))
-        found: np.ndarray = crew.factor()
-        return found
+        _, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
+        seconds = time.perf_counter() - began
+        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, losses.gradient)
+        return Factorization(crew.factor(), H, (record,), True)
 
 
 def best_rank_loss(V: Any, rank: int, jobs: int | None = None) -> float | None:
@@ -278,17 +317,24 @@ def _init(fit: Fit, crew: Crew, given: bool) -> str:
 
 
 def _start(
-    crew: Crew, fit: Fit, init: str, moments: Moments, rng: np.random.Generator, W: np.ndarray | None,
-    H: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """W transposed and H to begin with: those given, the rest by `init`; new arrays."""
+    crew: Crew, fit: Fit, init: str, moments: Moments, zero: float, rng: np.random.Generator,
+    W: np.ndarray | None, H: np.ndarray | None,
+) -> tuple[np.ndarray | None, np.ndarray]:  # fmt: skip
+    """W transposed and H to begin with: those given, the rest by `init`. None: the codes come from the basis."""
     (m, n), k = crew.shape, fit.rank
-    if W is None or H is None:
-        V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
-        make = start.nndsvda if init == "nndsvda" else start.random_start
-        made_W, made_H = make(V, k, moments.mean, rng, crew.each)
-    W = made_W if W is None else _factor(W, (m, k), "W", crew.dtype)
-    return W.T, made_H if H is None else _factor(H, (k, n), "H", crew.dtype)
+    if W is not None:
+        W = _factor(W, (m, k), "W", crew.dtype).T
+    if H is not None:
+        return W, _factor(H, (k, n), "H", crew.dtype)
+    if init == "sample":
+        return None, start.sample_start(crew, fit, moments, zero, rng)
+    V = crew.V if crew.mask is None else Filled(crew.V, crew.mask, moments.mean)
+    if init == "nndsvda":
+        made, H = start.nndsvda(V, k, moments.mean, rng, crew.each)
+        crew.reads += start.SVD_READS
+    else:
+        made, H = start.random_start(V, k, moments.mean, rng)
+    return made.T if W is None else W, H
 
 
 def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:

@@ -21,6 +21,8 @@ from .solvers import FLOOR, SOLVERS, Solver
 # Below this (relative_loss)^2 the terms of the loss cancel to rounding noise in floats of that size; the residual
 # is then summed directly.
 CANCELS = {np.dtype(np.float32): 2e-2, np.dtype(np.float64): 1e-9}
+CANCELS_KL = 1e-2  # the same for Kullback-Leibler, relative to the sum of V
+STRIP = 2**16  # entries of V that go through a divergence at a time
 CODE_STEPS = 200  # most multiplicative steps when codes are solved to tolerance without a shortcut
 CODE_TOL = 1e-5
 PATIENCE = 4  # times the usual repeats, for codes that begin from nothing
@@ -237,12 +239,23 @@ class BetaDivergence:
     def block(
         self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, basis: Basis, how: Codes, direct: bool
     ) -> tuple[np.ndarray, Sums]:
-        V, H = self._seen(V, basis.scale, known), basis.H
+        """Strip by strip: of what is as large as V here, several arrays stay in a core's own cache."""
+        step, new, shares = max(1, STRIP // V.shape[1]), np.empty_like(X), []
+        for first in range(0, len(V), step):
+            rows = slice(first, first + step)
+            mask = None if known is None else known[rows]
+            seen = self._seen(V[rows], basis.scale, mask)
+            new[:, rows], share = self._strip(seen, mask, X[:, rows], basis.H, how)
+            shares.append(share)
+        return new, total(shares)
+
+    def _strip(
+        self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, H: np.ndarray, how: Codes
+    ) -> tuple[np.ndarray, Sums]:
         WH = self._product(X, H)
         for _ in range({Codes.KEEP: 0, Codes.UPDATE: 1, Codes.BEGIN: PATIENCE, Codes.SOLVE: CODE_STEPS}[how]):
             P, Q = self._ratios(V, known, WH)
-            denominator = H.sum(axis=1)[:, None] if Q is None else H @ Q.T
-            new = self._step(X, H @ P.T, denominator)
+            new = self._step(X, (P @ H.T).T, H.sum(axis=1)[:, None] if Q is None else (Q @ H.T).T)
             settled = np.linalg.norm(new - X) <= CODE_TOL * np.linalg.norm(new)
             X = new
             WH = self._product(X, H)
@@ -267,8 +280,9 @@ class BetaDivergence:
     def _product(self, X: np.ndarray, H: np.ndarray) -> np.ndarray:
         """W H, above zero where it divides: V / WH and, for Itakura-Saito, 1 / WH^2 must not overflow."""
         WH: np.ndarray = X.T @ H
-        if self.beta != 2:
-            np.maximum(WH, WH.dtype.type(np.finfo(WH.dtype).tiny ** (0.75 if self.beta else 0.4)), out=WH)
+        least = np.finfo(WH.dtype).tiny ** (0.75 if self.beta else 0.4)
+        if self.beta != 2 and float(X.min()) * float(H.min()) < least:
+            np.maximum(WH, WH.dtype.type(least), out=WH)
         return WH
 
     def _ratios(self, V: np.ndarray, known: np.ndarray | None, WH: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -291,19 +305,39 @@ class BetaDivergence:
         return new
 
     def _sums(self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, WH: np.ndarray) -> Sums:
-        residual = V - WH if known is None else (V - WH) * known
-        squares = _squares(residual)
-        loss = squares if self.beta == 2 else self._divergence(V, known, WH)
         P, Q = self._ratios(V, known, WH)
+        residual = V - WH if known is None else (V - WH) * known
+        squares = _dot(residual, residual)
+        if self.beta == 2:
+            loss = squares
+        elif self.beta == 0:
+            loss = _near(V, known, WH, 0)
+        else:
+            logs = np.maximum(P, np.finfo(P.dtype).tiny)
+            loss = _dot(V, np.log(logs, out=logs)) - _sum(residual)
+            if loss < CANCELS_KL * _sum(V):
+                loss = _near(V, known, WH, 1)
         denominator = X.sum(axis=1)[:, None] if Q is None else X @ Q
         return Sums((X @ P).astype(np.float64), denominator.astype(np.float64), loss, squares)
 
-    def _divergence(self, V: np.ndarray, known: np.ndarray | None, WH: np.ndarray) -> float:
-        ratio = V / WH
-        logs = np.log(np.maximum(ratio, np.finfo(V.dtype).tiny))
-        over = ratio - 1  # exact near 1: the order of these differences keeps the digits of near-exact fits
-        terms = WH * (ratio * logs - over) if self.beta == 1 else over - logs
-        return float(terms.sum(dtype=np.float64, where=True if known is None else known))
+
+def _dot(X: np.ndarray, Y: np.ndarray) -> float:
+    """<X, Y>, in float64 but for a row at a time."""
+    return float(np.einsum("ij,ij->i", X, Y).sum(dtype=np.float64))
+
+
+def _sum(X: np.ndarray) -> float:
+    """The sum of all entries, as `_dot`."""
+    return float((X @ np.ones(X.shape[1], X.dtype)).sum(dtype=np.float64))
+
+
+def _near(V: np.ndarray, known: np.ndarray | None, WH: np.ndarray, beta: int) -> float:
+    """The divergence by terms of which none cancels: their order keeps the digits of near-exact fits."""
+    ratio = V / WH
+    logs = np.log(np.maximum(ratio, np.finfo(V.dtype).tiny))
+    over = ratio - 1  # exact near 1
+    terms = WH * (ratio * logs - over) if beta == 1 else over - logs
+    return float(terms.sum(dtype=np.float64, where=True if known is None else known))
 
 
 BETAS = {"frobenius": 2, "kl": 1, "is": 0}

@@ -11,6 +11,7 @@ import copy
 import functools
 import operator
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import current_process
@@ -139,14 +140,15 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """The first read: sum and sum of squares, and the checksum of each part."""
+    """The first read: sum and sum of squares, and the checksum of each block."""
 
     crc: bool
     adds = False
 
-    def __call__(self, part: Part) -> tuple[float, float, int | None]:
-        found = part.crew.moments(self.crc)
-        return found.mean * part.crew.shape[0] * part.crew.shape[1], found.squares, found.crc
+    def __call__(self, part: Part) -> tuple[float, float, list[int]]:
+        found, V = part.crew.moments(), part.crew.V
+        marks = [zlib.crc32(np.ascontiguousarray(V.stored(rows)).data) for rows in V.rows] if self.crc else []
+        return found.mean * V.shape[0] * V.shape[1], found.squares, marks
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 FLOOR = 1e-12
 LEAPS = (10, 20, 40, 80, 160, 320, 640)  # rounds of coordinate descent after which the support is tried as it stands
 RIDGE = 1e-13  # relative to G's diagonal: collinear parts have a minimizer too, if not just one
+EMPTY = 1e-20  # relative to the largest part, squared: FLOOR squared and some more
 STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
 MOST_REPEATS = 60
 
@@ -58,7 +59,7 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
 
     x_j <- max((a_j - sum_{l != j} g_jl x_l) / g_jj, floor), Cichocki, Zdunek and Amari, "Hierarchical ALS algorithms
     for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur (see `mu`).
-    Parameters as for `mu`; a row whose part is empty (g_jj = 0) stays as it is.
+    Parameters as for `mu`; a row whose part is empty (g_jj next to 0) stays as it is.
     """
     X, first = X.copy(), 0.0
     least, step = X.dtype.type(floor), np.empty(X.shape[1], X.dtype)
@@ -84,13 +85,18 @@ def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.n
 
     These are G without its diagonal and A, both divided by that diagonal.
     """
-    diagonal = np.diag(G)
-    used = diagonal > np.finfo(G.dtype).tiny
-    scale = np.where(used, diagonal, 1)[:, None]
+    used = _used(G)
+    scale = np.where(used, np.diag(G), 1)[:, None]
     others = G / scale
     np.fill_diagonal(others, 0)
     rows = zip(X, others, A / scale, used, strict=True)
     return [(x, other, target) for x, other, target, has_minimum in rows if has_minimum]
+
+
+def _used(G: np.ndarray) -> np.ndarray:
+    """Which parts are there, (k,) bool: one at the floor would ask for codes beyond all measure."""
+    diagonal = np.diag(G)
+    return diagonal > max(EMPTY * float(diagonal.max()), float(np.finfo(G.dtype).tiny))
 
 
 def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000) -> np.ndarray:
@@ -136,7 +142,7 @@ def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> n
     """Put the columns of x to the minimizer on their own support where that is the minimizer; which ones, (p,) bool."""
     k, p = x.shape
     a, G = a.astype(np.float64), G.astype(np.float64)
-    right, used = np.zeros(p, dtype=bool), np.diag(G) > 0
+    right, used = np.zeros(p, dtype=bool), _used(G)
     for first in range(0, p, max(1, 2**21 // k**2)):
         part = slice(first, first + max(1, 2**21 // k**2))
         free = (x[:, part] > 0).T & used

@@ -9,17 +9,17 @@ import numpy as np
 from ..settings import Fit
 from .blocks import ArrayBlocks, Blocks
 from .crew import Crew, Each, Threads
-from .objectives import Codes, Objective, objective_for
+from .objectives import Codes, Moments, Objective, objective_for
 from .sweeps import State, descend, first_read
 
+POWERS = 4  # power iterations of the randomized method
+SVD_READS = 2 + 2 * POWERS  # of V, by `truncated_svd`
 STRIP = 256  # rows of Vt V that one thread adds at a time
 WIDEST = 2048  # the smaller side of a V whose svd_floor is looked for
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
-def random_start(
-    V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each = map
-) -> tuple[np.ndarray, np.ndarray]:
+def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """W, H uniform on (0, 1], scaled so that mean(W H) = `mean`, the mean of V."""
     m, n = V.shape
     W = 1 - rng.random((m, rank), dtype=V.dtype.type)
@@ -30,7 +30,7 @@ def random_start(
 
 
 PROBES = 4  # random starts on the sample, the best of which goes on
-PROBE_SWEEPS, SAMPLE_SWEEPS = 12, 60
+PROBE_SWEEPS, SAMPLE_SWEEPS, FINAL_SWEEPS = 12, 60, 8
 SAMPLE_TOL = 1e-3
 SAMPLE_BYTES = 2**27  # of a sample as floats, at most
 PARTS = 8  # a sample is at most this part of V's rows; of a smaller V it would tell too little
@@ -43,47 +43,52 @@ def sample_size(shape: tuple[int, int], rank: int) -> int:
     return rows if PARTS * rows <= m and 4 * rows * n <= SAMPLE_BYTES else 0
 
 
-def sample_start(crew: Crew, fit: Fit, zero: float, rng: np.random.Generator) -> np.ndarray:
-    """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of several random starts.
+def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.random.Generator) -> np.ndarray:
+    """H (rank, n) of a few rows of V, by HALS (or the divergence's own rule): the best of PROBES random starts.
 
-    Of `fit.restarts` attempts, each on rows of its own, the one whose basis has the smallest loss on rows that none
-    of them has seen.
+    With `fit.restarts` above 1 every start is taken to its end, PROBES for each restart on rows of its own. Good bases
+    differ by less than their losses on a few rows tell: so the best quarter on many other rows goes on to V itself,
+    and the best there after FINAL_SWEEPS is kept.
     """
     size = sample_size(crew.shape, fit.rank)
     fit = replace(fit, solver="hals" if fit.divergence == "frobenius" else fit.solver, tol=SAMPLE_TOL)
-    found = [_of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng) for _ in range(fit.restarts)]
-    if len(found) == 1:
-        return found[0].H
-    unseen = ArrayBlocks(_sample(crew, PARTS // 2 * size, rng))
-    return min((_elsewhere(unseen, state.H, fit, zero) for state in found), key=lambda state: state.records[-1].loss).H
+    if fit.restarts == 1:
+        (best,) = _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=1)
+        return best
+    found: list[np.ndarray] = []
+    for _ in range(fit.restarts):
+        found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=PROBES)
+    many = max(size, min(PARTS // 2 * size, SAMPLE_BYTES // (4 * crew.shape[1])))
+    others = Threads(ArrayBlocks(_sample(crew, many, rng)), map)
+    elsewhere = [_refined(others, H, fit, others.moments(), zero, PROBE_SWEEPS) for H in found]
+    elsewhere.sort(key=lambda state: state.records[-1].loss)
+    last = [_refined(crew, state.H, fit, moments, zero, FINAL_SWEEPS) for state in elsewhere[: fit.restarts]]
+    return min(last, key=lambda state: state.records[-1].loss).H
 
 
 def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
     return crew.take(np.sort(rng.choice(crew.shape[0], size, replace=False, shuffle=False)))
 
 
-def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator) -> State:
-    """The best of PROBES random starts after PROBE_SWEEPS, taken on until it settles."""
-    probes = []
+def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, keep: int) -> list[np.ndarray]:
+    """PROBES random starts, PROBE_SWEEPS each; the bases of the best `keep` of them, taken on until they settle."""
     moments = Threads(V, map).moments()
     objective = objective_for(fit, moments, zero)
+    probes: list[tuple[State, Crew]] = []
     for _ in range(PROBES):
         crew = Threads(V, map)
         W, H = random_start(V, fit.rank, moments.mean, rng)
         crew.begin(W.T)
-        state = _sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS)
-        probes.append((state.records[-1].loss, state, crew))
-    _, state, crew = min(probes, key=lambda probe: probe[0])
-    return _sweeps(crew, objective, state, fit, SAMPLE_SWEEPS)
+        probes.append((_sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS), crew))
+    probes.sort(key=lambda probe: probe[0].records[-1].loss)
+    return [_sweeps(crew, objective, state, fit, SAMPLE_SWEEPS).H for state, crew in probes[:keep]]
 
 
-def _elsewhere(V: Blocks, H: np.ndarray, fit: Fit, zero: float) -> State:
-    """What a basis comes to on other rows, after a few sweeps there."""
-    crew = Threads(V, map)
-    moments = crew.moments()
+def _refined(crew: Crew, H: np.ndarray, fit: Fit, moments: Moments, zero: float, sweeps: int) -> State:
+    """What a basis comes to on the rows of this crew, after a few sweeps there."""
     objective = objective_for(fit, moments, zero)
     crew.begin(flat_codes(H, moments.mean))
-    return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, PROBE_SWEEPS)
+    return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, sweeps)
 
 
 def _sweeps(crew: Crew, objective: Objective, state: State, fit: Fit, sweeps: int) -> State:
@@ -139,7 +144,7 @@ def truncated_svd(
 
     width = min(rank + 10, *V.shape)
     Q = np.linalg.qr(times(rng.standard_normal((V.shape[1], width))))[0]
-    for _ in range(4):
+    for _ in range(POWERS):
         Q = np.linalg.qr(times(np.linalg.qr(transposed_times(Q))[0]))[0]
     U, s, Vt = np.linalg.svd(transposed_times(Q).T, full_matrices=False)
     r = min(rank, *V.shape)

@@ -110,22 +110,37 @@ def descend(
     *,
     elapsed: Callable[[], float] = lambda: 0.0,
     on_state: Callable[[State], None] = lambda state: None,
+    on_rest: Callable[[State, bool], None] = lambda state, last: None,
     polish: bool = True,
 ) -> State:
     """Sweep until the loss has settled (`fit.tol`) or `fit.max_sweeps` are done; `on_state` sees every sweep's end.
 
     The last sweep solves the codes for its H, unless `polish` is off or `fit.inner` is 1: then the rule is the plain
-    one and nothing else.
+    one and nothing else. `on_rest` sees every state that a longer run would come through too, and whether it is the
+    last of them: those before a sweep, and the one after all of them when none has solved the codes.
     """
     polish = polish and fit.inner != 1
     while not state.ended and len(state.records) < fit.max_sweeps:
         last = polish and (state.settled or len(state.records) + 1 == fit.max_sweeps)
+        on_rest(state, last)
         state = _sweep(crew, objective, state, fit, last)
         records = (*state.records[:-1], replace(state.records[-1], seconds=elapsed()))
-        settled = state.settled or _settled(records, fit.tol, ROUNDING * float(np.finfo(state.H.dtype).eps))
+        settled = state.settled or _settled(records, fit.tol, _noise(state.H))
         state = replace(state, records=records, settled=settled, ended=settled and (last or not polish))
         on_state(state)
+    if not polish:
+        on_rest(state, True)
     return state
+
+
+def resumed(state: State, fit: Fit) -> State:
+    """A state from a run that may have had another tol or max_sweeps: what these decide, decided by `fit`."""
+    settled = _settled(state.records, fit.tol, _noise(state.H))
+    return replace(state, settled=settled, ended=settled and fit.inner == 1)
+
+
+def _noise(H: np.ndarray) -> float:
+    return ROUNDING * float(np.finfo(H.dtype).eps)
 
 
 def _sweep(crew: Crew, objective: Objective, state: State, fit: Fit, last: bool) -> State:
@@ -135,10 +150,10 @@ def _sweep(crew: Crew, objective: Objective, state: State, fit: Fit, last: bool)
     ahead = SOLVERS[fit.solver].momentum and fit.inner != 1 and not last and len(state.records) > 0
     if ahead:
         H = momentum.ahead(stepped, state.stepped, objective.floor)
-    sums, losses, direct = _read(crew, objective, H, Codes.SOLVE if last else Codes.UPDATE, state.direct)
+    sums, losses, direct = read(crew, objective, H, Codes.SOLVE if last else Codes.UPDATE, state.direct)
     if ahead and losses.loss > state.records[-1].loss:
         momentum, H = momentum.rose(), stepped
-        sums, losses, direct = _read(crew, objective, H, Codes.SOLVE, direct)
+        sums, losses, direct = read(crew, objective, H, Codes.SOLVE, direct)
     elif ahead:
         momentum = momentum.fell()
     record = SweepRecord(len(state.records) + 1, losses.loss, losses.relative_loss, 0.0, crew.reads, losses.gradient)
@@ -147,7 +162,7 @@ def _sweep(crew: Crew, objective: Objective, state: State, fit: Fit, last: bool)
     )
 
 
-def _read(crew: Crew, objective: Objective, H: np.ndarray, codes: Codes, direct: bool) -> tuple[Sums, Losses, bool]:
+def read(crew: Crew, objective: Objective, H: np.ndarray, codes: Codes, direct: bool) -> tuple[Sums, Losses, bool]:
     """One read of V, or two when the loss cannot be told from the sums of the first."""
     sums = crew.sweep(Order(objective, H, codes, direct))
     losses = objective.losses(H, sums)

@@ -15,7 +15,8 @@ from ..factor.sweeps import SweepRecord
 from ..recipes import Measured
 from ..settings import Fit
 
-CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "seconds")
+CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds")
+OLD_COLUMNS = tuple(column for column in CSV_COLUMNS if column not in ("reads", "gradient"))  # as logs were
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would take the field for a formula
 
 
@@ -23,7 +24,8 @@ DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would take the fie
 class Outcome:
     """What became of one image, or of one collection; its fields are the keys of `--json`.
 
-    `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture.
+    `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture; `reads` and
+    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections.
     """
 
     input: str
@@ -39,6 +41,8 @@ class Outcome:
     converged: bool
     loss: float
     relative_loss: float
+    reads: int
+    gradient: float | None
     svd_floor: float | None
     psnr_db: float | None
     ssim: float | None
@@ -46,6 +50,7 @@ class Outcome:
     outputs: tuple[str, ...]
     notes: tuple[str, ...] = ()
     images: int | None = None
+    basis_from: str | None = None
     workers: int | None = None
     worker_pids: tuple[int, ...] | None = None
 
@@ -54,8 +59,9 @@ class Outcome:
         """What the factorization itself tells, and `about` for the rest; `outputs` come when they are written."""
         return cls(
             rank=settings.rank, solver=settings.solver, divergence=settings.divergence, sweeps=len(fit.records),
-            converged=fit.converged, loss=fit.loss, relative_loss=fit.relative_loss, svd_floor=measured.svd_floor,
-            psnr_db=measured.psnr_db, ssim=measured.ssim, outputs=(), **about,
+            converged=fit.converged, loss=fit.loss, relative_loss=fit.relative_loss, reads=fit.records[-1].reads,
+            gradient=fit.records[-1].gradient, svd_floor=measured.svd_floor, psnr_db=measured.psnr_db,
+            ssim=measured.ssim, outputs=(), **about,
         )  # fmt: skip
 
     @property
@@ -64,9 +70,9 @@ class Outcome:
         return "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
 
     def to_json(self) -> str:
-        """One line; `images` only for a collection, `workers` and `worker_pids` only of a cluster."""
+        """One line; `images` only for a collection, `basis_from` when the basis was given, `workers` of a cluster."""
         fields = asdict(self)
-        for name in ("images", "workers", "worker_pids"):
+        for name in ("images", "basis_from", "workers", "worker_pids"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, allow_nan=False)
@@ -90,7 +96,9 @@ class Curve:
         """Its lines in loss.csv."""
         head = [*self.key, neutral(self.label) if isinstance(self.label, str) else text(self.label)]
         for r in self.records:
-            yield [*head, str(r.sweep), f"{r.loss:.7g}", f"{r.relative_loss:.7g}", f"{r.seconds:.4f}"]
+            gradient = "" if r.gradient is None else f"{r.gradient:.4g}"
+            losses = (f"{r.loss:.7g}", f"{r.relative_loss:.7g}")
+            yield [*head, str(r.sweep), *losses, str(r.reads), gradient, f"{r.seconds:.4f}"]
 
 
 def text(value: object) -> str:
@@ -109,6 +117,8 @@ def neutral(field: str) -> str:
 def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:
     """The text of loss.csv: rows of images done again replaced, all others kept, new ones at the end.
 
+    A log from before there were reads and gradient is taken up with the two left empty.
+
     Raises
     ------
     OutputError
@@ -123,9 +133,11 @@ def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:
             rows = list(csv.reader(io.StringIO(old, newline="")))
         except csv.Error as error:
             raise OutputError(f"exists and is no loss log of nmfc ({error}); move it away") from None
-        if not rows or rows[0] != list(CSV_COLUMNS):
+        if not rows or rows[0] not in (list(CSV_COLUMNS), list(OLD_COLUMNS)):
             raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
-        writer.writerows(row for row in rows[1:] if tuple(row[:2]) not in done)
+        place = CSV_COLUMNS.index("reads")
+        missing = [""] * (len(CSV_COLUMNS) - len(rows[0]))
+        writer.writerows([*row[:place], *missing, *row[place:]] for row in rows[1:] if tuple(row[:2]) not in done)
     for curve in curves:
         writer.writerows(curve.rows())
     return out.getvalue()
@@ -144,14 +156,18 @@ HEADINGS = (
     "svd floor",
     "PSNR dB",
     "SSIM",
+    "reads",
+    "gradient",
     "seconds",
 )
+AT_LENGTH = ("reads", "gradient")  # columns of the long table only
 
 
-def summary(outcomes: Sequence[Outcome]) -> list[str]:
+def summary(outcomes: Sequence[Outcome], at_length: bool = False) -> list[str]:
     """The table for people, one line an outcome, the first SUMMARY_ROWS of them."""
     rows = [HEADINGS, *(_row(outcome) for outcome in outcomes[:SUMMARY_ROWS])]
-    used = [i for i in range(len(HEADINGS)) if any(row[i] for row in rows[1:])]
+    shown = [i for i, heading in enumerate(HEADINGS) if at_length or heading not in AT_LENGTH]
+    used = [i for i in shown if any(row[i] for row in rows[1:])]
     rows = [tuple(row[i] for i in used) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     sides = [str.ljust, *[str.rjust] * (len(widths) - 1)]
@@ -168,7 +184,8 @@ def _row(o: Outcome) -> tuple[str, ...]:
         f"{count}{o.width}x{o.height} {o.mode}", str(o.rank),
         f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}",
         figure(o.svd_floor, ".5g"),
-        "equal" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"), f"{o.seconds:.2f}",
+        "equal" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"),
+        str(o.reads), figure(o.gradient, ".1e"), f"{o.seconds:.2f}",
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ Done = subprocess.CompletedProcess[bytes]
 # What every object of --json has at least
 KEYS = {
     *("input", "image", "label", "width", "height", "mode", "rank", "solver", "divergence", "sweeps", "converged"),
-    *("loss", "relative_loss", "svd_floor", "psnr_db", "ssim", "seconds", "outputs"),
+    *("loss", "relative_loss", "reads", "gradient", "svd_floor", "psnr_db", "ssim", "seconds", "outputs"),
 }
 
 

@@ -17,7 +17,7 @@ from nmfcompress.images.pictures import read_image
 from nmfcompress.recipes import fit_picture
 from nmfcompress.settings import Fit
 
-COLUMNS = ["input", "image", "label", "sweep", "loss", "relative_loss", "seconds"]
+COLUMNS = ["input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds"]
 FAST = ("-k", 2, "-n", 5)
 THREE = ("a.png", "a.basis.png", "a.compare.png")
 

@@ -101,6 +101,8 @@ def cases(draw):
         "max_sweeps": draw(st.integers(1, 25)),
         "tol": draw(st.sampled_from([0, 1e-4])),
     }
+    if options["divergence"] == "frobenius" and mask is None:
+        options["solver"] = draw(st.sampled_from(["mu", "hals"]))
     return Case(V, rank, mask, options)
 
 
@@ -123,7 +125,7 @@ def test_what_holds_for_any_matrix(case):
 
     assert [r.sweep for r in records] == list(range(1, len(records) + 1))
     assert np.all(np.diff([r.seconds for r in records]) >= 0)
-    noise = 8 * np.finfo(W.dtype).eps * size_of(V, divergence, known) + 1e-20
+    noise = 128 * np.finfo(W.dtype).eps * size_of(V, divergence, known) + 1e-20
     roots = [root(r.loss, divergence) for r in records]
     for earlier, later in pairwise(roots):
         assert later <= earlier * (1 + 1e-6) + noise
@@ -165,7 +167,7 @@ def test_the_full_rank_comes_near_an_exact_fit(m, n, dtype, rng):
     V = rng.random((m, n)).astype(dtype)
     found = factorize(V, min(m, n), max_sweeps=500, tol=0)
     assert found.relative_loss < (1e-6 if min(m, n) == 1 else 0.05)
-    noise = 8 * np.finfo(dtype).eps * size_of(V, "frobenius")
+    noise = 128 * np.finfo(dtype).eps * size_of(V, "frobenius")
     np.testing.assert_allclose(found.loss, loss_of(V, found.W, found.H), rtol=1e-4, atol=noise)
 
 

@@ -15,11 +15,12 @@ from nmfcompress.errors import OutputError
 from nmfcompress.factor import SweepRecord
 from nmfcompress.report.records import CSV_COLUMNS, SUMMARY_ROWS, Curve, Outcome, merge_csv, neutral, summary
 
-HEAD = "input,image,label,sweep,loss,relative_loss,seconds\n"
+HEAD = "input,image,label,sweep,loss,relative_loss,reads,gradient,seconds\n"
+OLD = "input,image,label,sweep,loss,relative_loss,seconds\n"
 
 
-def curve(name="a.png", image=None, label=None, losses=(2.0, 1.0)):
-    records = tuple(SweepRecord(i, loss, loss / 4, i / 8) for i, loss in enumerate(losses, start=1))
+def curve(name="a.png", image=None, label=None, losses=(2.0, 1.0), gradient=1 / 3):
+    records = tuple(SweepRecord(i, loss, loss / 4, i / 8, i + 2, gradient) for i, loss in enumerate(losses, start=1))
     return Curve(name, image, label, records)
 
 
@@ -29,7 +30,8 @@ def read(text):
 
 OUTCOME = Outcome(
     input="a.png", image=None, label=None, width=64, height=48, mode="RGB", rank=3, solver="mu", divergence="frobenius",
-    sweeps=50, converged=False, loss=4.38, relative_loss=0.25, svd_floor=4.1, psnr_db=21.5, ssim=0.61, seconds=0.12,
+    sweeps=50, converged=False, loss=4.38, relative_loss=0.25, reads=52, gradient=2e-3, svd_floor=4.1, psnr_db=21.5,
+    ssim=0.61, seconds=0.12,
     outputs=("out/a.png",), notes=("alpha kept",),
 )  # fmt: skip
 
@@ -44,8 +46,11 @@ def test_the_header_is_the_promised_one():
 
 
 def test_one_line_a_sweep():
-    text = merge_csv(None, [curve(), curve("mnist.npz", 7, 9, [0.1])])
-    assert text == (HEAD + "a.png,,,1,2,0.5,0.1250\na.png,,,2,1,0.25,0.2500\nmnist.npz,7,9,1,0.1,0.025,0.1250\n")
+    text = merge_csv(None, [curve(), curve("mnist.npz", 7, 9, [0.1], None)])
+    assert text == (
+        HEAD
+        + "a.png,,,1,2,0.5,3,0.3333,0.1250\na.png,,,2,1,0.25,4,0.3333,0.2500\nmnist.npz,7,9,1,0.1,0.025,3,,0.1250\n"
+    )
 
 
 def test_what_is_done_again_replaces_its_rows_and_nothing_else():
@@ -55,7 +60,7 @@ def test_what_is_done_again_replaces_its_rows_and_nothing_else():
     assert [row[:2] for row in rows[1:]] == [
         *[["a.png", ""]] * 2, *[["b.npz", "0"]] * 2, *[["c.png", ""]] * 2, ["b.npz", "1"], *[["d.png", ""]] * 2
     ]  # fmt: skip
-    assert rows[7] == ["b.npz", "1", "0", "1", "9", "2.25", "0.1250"]
+    assert rows[7] == ["b.npz", "1", "0", "1", "9", "2.25", "3", "0.3333", "0.1250"]
 
 
 def test_the_same_again_is_the_same_text():
@@ -95,6 +100,17 @@ def test_the_old_file_may_have_the_line_ends_of_windows():
     assert [row[0] for row in rows[1:]] == ["b.png", "b.png", "a.png"]
 
 
+def test_a_log_from_before_reads_and_gradient_is_taken_up():
+    old = OLD + "a.png,,,1,2,0.5,0.1250\n" + '"b, c.png",3,x,1,2,0.5,0.1250\n'
+    rows = read(merge_csv(old, [curve("a.png", losses=[5.0])]))
+    assert rows[0] == list(CSV_COLUMNS)
+    assert rows[1] == ["b, c.png", "3", "x", "1", "2", "0.5", "", "", "0.1250"]
+    assert rows[2][:7] == ["a.png", "", "", "1", "5", "1.25", "3"]
+    assert len(rows) == 3
+    once = merge_csv(old, [])
+    assert merge_csv(once, []) == once
+
+
 @pytest.mark.parametrize(
     "old", ["name,loss\n1,2\n", "hello\n", "\n", HEAD.replace("sweep", "epoch"), '"' + "x" * 200_000]
 )
@@ -111,13 +127,14 @@ def test_json_is_one_line_with_the_promised_keys():
     assert "\n" not in line
     keys = (
         "input image label width height mode rank solver divergence sweeps converged loss relative_loss svd_floor "
-        "psnr_db ssim seconds outputs"
+        "reads gradient psnr_db ssim seconds outputs"
     )
     fields = json.loads(line)
     assert fields.keys() >= set(keys.split())
     assert fields["outputs"] == ["out/a.png"]
     assert fields["image"] is None
-    assert "images" not in fields
+    assert (fields["reads"], fields["gradient"]) == (52, 2e-3)
+    assert not {"images", "basis_from"} & fields.keys()
     assert json.loads(dataclasses.replace(OUTCOME, images=60000).to_json())["images"] == 60000
 
 
@@ -144,6 +161,13 @@ def test_the_table_has_aligned_columns():
     assert "+" not in lines[2]
     assert "equal" in lines[2]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_long_table_has_reads_and_gradient():
+    lines = summary([OUTCOME, dataclasses.replace(OUTCOME, gradient=None)], at_length=True)
+    assert " ".join(lines[0].split()).endswith("SSIM reads gradient seconds")
+    assert lines[1].split()[-3:] == ["52", "2.0e-03", "0.12"]
+    assert lines[2].split()[-3:] == ["52", "-", "0.12"]
 
 
 def test_the_table_tells_images_of_an_archive_apart():

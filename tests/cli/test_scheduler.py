@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import COMMAND, SAMPLES, Done, environment, log, one_line, real, written
 
 from nmfcompress.errors import OutputError
 from nmfcompress.factor import cluster, scheduler
 from nmfcompress.images.shards import Shards, write_shard
-from tests.cli.commands import COMMAND, SAMPLES, Done, environment, log, one_line, real, written
 
 pytest.importorskip("distributed", reason="needs the dask extra")
 DIGITS = SAMPLES / "digits.npz"
