@@ -44,6 +44,10 @@ class OutputError(NmfcError):
     """An output that cannot be written: it exists, it is an input, its folder refuses it."""
 
 
+class ClusterError(NmfcError):
+    """A scheduler that cannot be reached, or workers that are lost faster than their work is done."""
+
+
 class UsageError(NmfcError, ValueError):
     """Unknown, contradicting or out-of-range options or arguments."""
 

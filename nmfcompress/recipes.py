@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import metrics
 from .factor.checkpoint import Checkpoint, OnCheckpoint
+from .factor.cluster import Cluster
 from .factor.crew import workers
 from .factor.nmf import Factorization, best_rank_loss, cores, factorize_as, transform_as
 from .factor.sweeps import SweepRecord
@@ -113,7 +114,7 @@ def fit_picture(
 
 def fit_collection(
     images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None,
-    resume: Checkpoint | None = None, on_checkpoint: OnCheckpoint | None = None,
+    resume: Checkpoint | None = None, on_checkpoint: OnCheckpoint | None = None, crew: Cluster | None = None,
 ) -> CollectionFit:  # fmt: skip
     """Learn the parts that a collection shares.
 
@@ -125,47 +126,79 @@ def fit_collection(
         True = known.
     resume, on_checkpoint
         As for `factorize`.
+    crew : Cluster, optional
+        The workers of a cluster, over these images one a row: they learn, and they measure.
     """
     known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
-    fit = factorize_as(
-        arrange_stack(images), settings, known, on_sweep, resume=resume, on_checkpoint=on_checkpoint
-    ).sorted()
-    return _collection(fit, images, settings, known)
+    V = arrange_stack(images) if crew is None else crew
+    fit = factorize_as(V, settings, known, on_sweep, resume=resume, on_checkpoint=on_checkpoint)
+    measured = _measure(fit, images, known, settings, crew)  # before the sorting, of which workers know nothing
+    fit = fit.sorted()
+    return CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), measured)
 
 
-def code_collection(images: Images, H: np.ndarray, settings: Fit, mask: np.ndarray | None = None) -> CollectionFit:
+def code_collection(
+    images: Images, H: np.ndarray, settings: Fit, mask: np.ndarray | None = None, crew: Cluster | None = None
+) -> CollectionFit:
     """A collection (or one image) of parts that are given: H (rank, h * w [* c]), whose order is kept."""
     known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
-    return _collection(transform_as(arrange_stack(images), H, settings, known), images, settings, known)
+    fit = transform_as(arrange_stack(images) if crew is None else crew, H, settings, known)
+    measured = _measure(fit, images, known, settings, crew)
+    return CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), measured)
 
 
-def _collection(fit: Factorization, images: Images, settings: Fit, known: np.ndarray | None) -> CollectionFit:
-    floor = _floor(arrange_stack(images), settings, known)
-    found = CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), Measured(floor, None, None))
-    return replace(found, measured=_measure(found, images, known, settings))
+@dataclass(frozen=True)
+class Likeness:
+    """What a block of images tells of PSNR and SSIM; it goes to the workers of a cluster.
+
+    Parameters
+    ----------
+    H : array, shape (rank, h * w [* c])
+    shape : (h, w) or (h, w, c)
+    looked_at : array of int
+        Of which images the SSIM is taken.
+    """
+
+    H: np.ndarray
+    shape: tuple[int, ...]
+    looked_at: np.ndarray
+
+    def __call__(self, V: np.ndarray, W: np.ndarray, first: int, known: np.ndarray | None = None) -> np.ndarray:
+        """The squared errors of V (b, h * w [* c]), images from the one numbered `first` on, and their SSIM added."""
+        again = to_pixels(W @ self.H, V.dtype)
+        squares = np.square(np.subtract(V, again, dtype=np.float64))
+        within = self.looked_at[slice(*np.searchsorted(self.looked_at, (first, first + len(V))))] - first
+        planes = (_planes(restore_stack(x, self.shape), within) for x in (V, again))
+        likeness = metrics.ssim_stack(*planes) if len(within) else None
+        return np.array([squares.sum(where=True if known is None else known), (likeness or 0.0) * len(within)])
 
 
-def _measure(found: CollectionFit, images: Images, known: np.ndarray | None, settings: Fit) -> Measured:
-    """PSNR of all pixels together and the mean SSIM, a block of images at a time."""
+def _measure(
+    fit: Factorization, images: Images, known: np.ndarray | None, settings: Fit, crew: Cluster | None
+) -> Measured:
+    """svd_floor, PSNR of all pixels together and the mean SSIM, a block of images at a time."""
     shape = (len(images), math.prod(images.shape[1:]))
-    step = max(1, MEASURED // shape[1])
-    blocks = [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
     mask = None if known is None else np.broadcast_to(known, shape)
     looked_at = _evenly(len(images), 0 if mask is not None or min(images.shape[1:3]) < metrics.WINDOW else LOOKED_AT)
+    likeness = Likeness(fit.H, images.shape[1:], looked_at)
+    if crew is not None:
+        squares, likenesses = crew.total(likeness).tolist()
+    else:
+        step = max(1, MEASURED // shape[1])
+        blocks = [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
 
-    def share(rows: slice) -> tuple[float, float]:
-        originals, again = images[rows], found.reconstruct(images.dtype, rows)
-        squares = np.square(np.subtract(originals, again, dtype=np.float64)).reshape(len(again), -1)
-        within = looked_at[slice(*np.searchsorted(looked_at, (rows.start, rows.stop)))] - rows.start
-        likeness = metrics.ssim_stack(*(_planes(x, within) for x in (originals, again))) if len(within) else None
-        return float(squares.sum() if mask is None else squares.sum(where=mask[rows])), (likeness or 0.0) * len(within)
+        def share(rows: slice) -> np.ndarray:
+            within = None if mask is None else mask[rows]
+            return likeness(arrange_stack(images[rows]), fit.W[rows], rows.start, within)
 
-    with workers(settings.jobs or cores(), len(blocks)) as each:
-        shares = list(each(share, blocks))
+        with workers(settings.jobs or cores(), len(blocks)) as each:
+            squares, likenesses = np.sum(list(each(share, blocks)), axis=0).tolist()
     entries = math.prod(shape) if mask is None else int(np.count_nonzero(mask))
-    psnr = metrics.psnr_of_mse(sum(s for s, _ in shares) / entries, images.dtype)
-    ssim = sum(s for _, s in shares) / len(looked_at) if len(looked_at) else None
-    return replace(found.measured, psnr_db=psnr, ssim=ssim)
+    return Measured(
+        _floor(arrange_stack(images) if crew is None else crew, settings, known),
+        metrics.psnr_of_mse(squares / entries, images.dtype),
+        likenesses / len(looked_at) if len(looked_at) else None,
+    )
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
@@ -181,7 +214,9 @@ def _planes(images: np.ndarray, within: np.ndarray) -> np.ndarray:
     return planes.reshape(-1, *images.shape[1:3])
 
 
-def _floor(V: Images, settings: Fit, mask: np.ndarray | None) -> float | None:
+def _floor(V: Images | Cluster, settings: Fit, mask: np.ndarray | None) -> float | None:
     if settings.divergence != "frobenius" or mask is not None:
         return None
+    if isinstance(V, Cluster):
+        return V.svd_floor(settings.rank)
     return best_rank_loss(V, settings.rank, settings.jobs)

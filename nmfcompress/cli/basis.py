@@ -13,6 +13,7 @@ Examples:
   nmfc basis faces --resize 64x64 --gray -k 40
   nmfc basis movie.tif -k 6 --json
   nmfc basis new.npz --basis-from nmfc-out/factors.npz -O new
+  nmfc basis large.npy -k 50 --scheduler tcp://10.0.0.1:8786
   nmfc basis large.npy -k 50 --checkpoint run.npz; nmfc basis large.npy --resume run.npz
 """
 
@@ -22,6 +23,7 @@ Examples:
     EXAMPLES,
     options.fit_or_file,
     options.course,
+    options.scheduler,
     options.reading_together,
     options.selection,
     options.writing("basis", "compare", "csv", "factors", single=False),
@@ -31,6 +33,7 @@ def command(
     inputs: tuple[str, ...],
     fit: Fit,
     course: Course,
+    scheduler: str | None,
     reading: Reading,
     selection: Selection,
     writing: Writing,
@@ -45,4 +48,4 @@ def command(
     """
     from .learning import run
 
-    return run(inputs, fit, course, reading, selection, writing, talk)
+    return run(inputs, fit, course, reading, selection, writing, talk, scheduler)

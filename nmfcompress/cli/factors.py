@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import InputError, NmfcError, about
 from ..factor.blocks import LARGEST
-from ..factor.nmf import Factorization
 from ..images.archives import Stack
 from ..images.files import display
 from ..images.levels import Levels, shape_text
@@ -59,15 +58,17 @@ class Basis:
             )
 
 
-def encode_factors(fit: Fit, stack: Stack, found: Factorization, name: str, basis_from: str | None) -> bytes:
-    """W, H, image_shape, labels if any, and the settings as JSON text; V is about W @ H, scaled by `levels`."""
+def encode_factors(
+    fit: Fit, stack: Stack, W: dict[str, np.ndarray], H: np.ndarray, name: str, basis_from: str | None
+) -> bytes:
+    """`W`, H, image_shape, labels if any, and the settings as JSON text; V is about W @ H, scaled by `levels`."""
     said = {**asdict(fit), "arrangement": "stack", "levels": asdict(stack.levels), "input": display(name)}
     del said["jobs"]
     if basis_from is not None:
         said["basis_from"] = display(basis_from)
     arrays = {
-        "W": found.W,
-        "H": found.H,
+        **W,
+        "H": H,
         "image_shape": np.array(stack.images.shape[1:]),
         "indices": stack.indices,
     }

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from .continuing import Keeper, Start, about_run, begin
 from .factors import encode_factors
 from .inputs import Source, content, label_of, mode_of, sources
 from .outputs import Outputs
+from .spreading import Spread, spread, write_factor
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
 
@@ -42,6 +43,7 @@ class Learned:
     stack: Stack
     found: CollectionFit
     outcome: Outcome
+    W: dict[str, np.ndarray] = field(default_factory=dict)  # as factors.npz has it
 
 
 def run(
@@ -52,6 +54,7 @@ def run(
     selection: Selection,
     writing: Writing,
     talk: Talk,
+    scheduler: str | None = None,
 ) -> int:
     """Learn one basis from all inputs; returns the exit code."""
     if writing.plot:
@@ -60,7 +63,7 @@ def run(
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs = Outputs(writing, found, course.basis_from)
     name = _name(inputs, found)
-    with console, console.attempt(name):
+    with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
         start = begin(fit, course, limits)
         stack = _read(found, name, reading, selection, limits, console, alone=start.given is not None)
@@ -74,7 +77,7 @@ def run(
         else:
             keeper = _keeper(course, outputs, [path for path, _ in named], console)
             with about_run(course.resume):
-                learned = _learn(name, stack, start, keeper, reading, limits, console)
+                learned = _learn(name, stack, start, keeper, reading, limits, console, work)
             paths = _write(learned, outputs, [(path, encode) for path, encode in named if path in wanted])
             console.remarks(_left_over(outputs, {path for path, _ in named}))
             console.done(replace(learned.outcome, outputs=paths))
@@ -83,11 +86,16 @@ def run(
 
 def _write(learned: Learned, outputs: Outputs, wanted: list[tuple[str, Encode]]) -> tuple[str, ...]:
     """Write every output, and the rows of the log; the paths."""
+    if any(encode is _factors for _, encode in wanted):
+        learned = replace(
+            learned, W=write_factor(learned.found.fit.W, outputs.writing.folder, outputs.writing.overwrite)
+        )
     for path, encode in wanted:
         outputs.write(path, encode(learned))
+    shards = [outputs.at_root(str(name)) for name in learned.W.get("W_files", ())]
     curve = Curve(display(learned.name), None, None, learned.found.fit.records)
     log = outputs.log([curve]) if "csv" in outputs.writing.what else None
-    return (*(path for path, _ in wanted), *((log,) if log else ()))
+    return (*(path for path, _ in wanted), *shards, *((log,) if log else ()))
 
 
 def _read(
@@ -146,26 +154,28 @@ def _keeper(course: Course, outputs: Outputs, others: list[str], console: Consol
 
 
 def _learn(
-    name: str, stack: Stack, start: Start, keeper: Keeper | None, reading: Reading, limits: Limits, console: Console
-) -> Learned:
+    name: str, stack: Stack, start: Start, keeper: Keeper | None, reading: Reading, limits: Limits, console: Console,
+    work: Spread,
+) -> Learned:  # fmt: skip
     fit, shape = start.fit, stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
     beside += in_flight(m, n, fit.jobs or cores())
-    limits.admit_fit(m, n, _possible(start, stack), held(stack.images) + beside)
+    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     said = caveats(stack.images, fit)
     console.notes(name, said)
     began = time.perf_counter()
+    crew = work.over(stack.images)
     if start.given is not None:
-        found = code_collection(stack.images, start.given.H, fit, mask)
+        found = code_collection(stack.images, start.given.H, fit, mask, crew)
     else:
         console.bar(name, fit.max_sweeps * fit.restarts - start.sweeps)
-        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper)
+        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew)
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),
-        images=shape[0], basis_from=None if start.given is None else start.given.path,
+        images=shape[0], basis_from=None if start.given is None else start.given.path, **work.said(),
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 
@@ -232,7 +242,9 @@ def _figures(learned: Learned) -> str:
 
 
 def _factors(learned: Learned) -> bytes:
-    return encode_factors(learned.fit, learned.stack, learned.found.fit, learned.name, learned.outcome.basis_from)
+    return encode_factors(
+        learned.fit, learned.stack, learned.W, learned.found.fit.H, learned.name, learned.outcome.basis_from
+    )
 
 
 def _curve(learned: Learned) -> bytes:

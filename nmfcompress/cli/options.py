@@ -37,6 +37,7 @@ class Sectioned(click.Command):
 TITLES = {
     "fit": "Factorizing",
     "course": "Beginning with a file",
+    "scheduler": "Past one machine",
     "reading": "Reading",
     "selection": "Choosing from an archive",
     "writing": "Writing",
@@ -134,6 +135,15 @@ course = bundle(
     ),
     click.option("--resume", metavar="FILE", help="Go on from a checkpoint; options left out are as they were."),
 )  # fmt: skip
+
+
+scheduler = bundle(
+    "scheduler",
+    lambda scheduler: scheduler,
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Work on a Dask cluster: tcp://host:8786, or local:N processes here."
+    ),
+)
 
 
 def _selection(index: str | None, label: tuple[str, ...], **rest: Any) -> Selection:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -71,6 +71,9 @@ class Crew(Protocol):
     shape: tuple[int, int]
     dtype: np.dtype
     reads: int
+    V: Blocks
+    each: Each
+    mask: np.ndarray | None
 
     def moments(self, crc: bool = False) -> Moments:
         """The first read, which also looks for what may not stand in V."""
@@ -86,6 +89,9 @@ class Crew(Protocol):
 
     def codes(self) -> np.ndarray:
         """The codes of all rows, (k, m)."""
+
+    def factor(self) -> Any:
+        """W as the sweeps have left it, (m, k): an array, or what reads like one and stays where its rows are."""
 
 
 def _sum_and_squares(V: np.ndarray) -> tuple[float, float]:
@@ -109,10 +115,12 @@ class Threads:
         From `workers`.
     mask : array of bool, shape (m, n), optional
         True = known.
+    first : int
+        The number of the first row, for errors, where V is a part of something larger.
     """
 
-    def __init__(self, V: Blocks, each: Each, mask: np.ndarray | None = None):
-        self.V, self.each, self.mask = V, each, mask
+    def __init__(self, V: Blocks, each: Each, mask: np.ndarray | None = None, first: int = 0):
+        self.V, self.each, self.mask, self.first = V, each, mask, first
         self.shape, self.dtype, self.reads = V.shape, V.dtype, 0
         self._codes = np.empty((0, 0), V.dtype)
 
@@ -122,7 +130,7 @@ class Threads:
         def share(rows: slice) -> tuple[float, float, int]:
             V = self.V.stored(rows)
             if self.V.scale == 1:  # integers are all fit to stand in V
-                V = checked(V, rows)
+                V = checked(V, slice(self.first + rows.start, self.first + rows.stop))
             mark = zlib.crc32(np.ascontiguousarray(V).data) if crc else 0
             return *_sum_and_squares(V if self.mask is None else V * self.mask[rows]), mark
 
@@ -159,3 +167,6 @@ class Threads:
 
     def codes(self) -> np.ndarray:
         return self._codes
+
+    def factor(self) -> np.ndarray:
+        return np.ascontiguousarray(self._codes.T)

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..settings import Fit
-from . import start
-from .blocks import LARGEST, Filled, as_blocks, check_mask, scale_of
+from . import cluster, start
+from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
 from .checkpoint import Checkpoint, OnCheckpoint, data_of
 from .crew import Crew, Threads, workers
 from .objectives import Codes, Moments, objective_for
@@ -55,9 +55,16 @@ class Factorization:
 
         Part j has <w_j h_j, W H>: its own square and its overlap with the others.
         """
-        W, H = self.W.astype(np.float64), self.H.astype(np.float64)
-        weights = ((W.T @ W) * (H @ H.T)).sum(axis=1)
+        H = self.H.astype(np.float64)
+        weights = (self._gram() * (H @ H.T)).sum(axis=1)
         return weights / weights.sum() if weights.sum() > 0 else np.full(len(H), 1 / len(H))
+
+    def _gram(self) -> np.ndarray:
+        """Wt W in float64, taken where W is."""
+        if isinstance(self.W, cluster.Far):
+            return self.W.gram()
+        W = self.W.astype(np.float64)
+        return np.asarray(W.T @ W)
 
     def explained(self) -> np.ndarray:
         """How much of ||V||^2 each part explains, shape (rank,): `shares` of the 1 - relative_loss^2 that W H does."""
@@ -96,7 +103,8 @@ def factorize(
     V : array, shape (m, n)
         uint8 or uint16 (scaled to 0..1 as it is read, never copied to float as a whole), float32 or float64
         >= 0. float64 gives float64 factors, all else float32. Whatever has shape, dtype and V[first:last] is read
-        a block at a time; objects with the protocol `factor.blocks.Blocks` too.
+        a block at a time; objects with the protocol `factor.blocks.Blocks` too. A Dask array is worked on by the
+        workers that hold its chunks, and W is then a Dask array; `factor.cluster.Cluster` brings any other V there.
     rank : int
         Number of parts, 1 to min(m, n).
     solver : {"mu", "hals"}
@@ -184,7 +192,7 @@ def factorize_as(
         if resume is not None:
             resume.check_fit(fit)
         moments = crew.moments(crc=kept)
-        data = data_of(V, crew, moments, crew.mask if kept else None)
+        data = data_of(V.array if isinstance(V, cluster.Cluster) else V, crew, moments, crew.mask if kept else None)
         objective = objective_for(fit, moments, zero, masked)
 
         def rested(state: State, last: bool) -> None:
@@ -214,8 +222,7 @@ def factorize_as(
                 crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
             )
             if not found or state.records[-1].loss < found[0].loss:
-                W_found = np.ascontiguousarray(crew.codes().T)
-                found = [Factorization(W_found, state.H, state.records, state.settled)]
+                found = [Factorization(crew.factor(), state.H, state.records, state.settled)]
     return found[0]
 
 
@@ -258,7 +265,7 @@ def transform_as(V: Any, H: np.ndarray, fit: Fit, mask: np.ndarray | None = None
         _, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
         seconds = time.perf_counter() - began
         record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, losses.gradient)
-        return Factorization(np.ascontiguousarray(crew.codes().T), H, (record,), True)
+        return Factorization(crew.factor(), H, (record,), True)
 
 
 def best_rank_loss(V: Any, rank: int, jobs: int | None = None) -> float | None:
@@ -279,13 +286,23 @@ def cores() -> int:
 
 
 @contextmanager
-def _crew(V: Any, fit: Fit, mask: np.ndarray | None) -> Iterator[tuple[Threads, float]]:
-    """Threads over V, and what zeros count as where they cannot be zeros."""
+def _crew(V: Any, fit: Fit, mask: np.ndarray | None) -> Iterator[tuple[Crew, float]]:
+    """Who works on V, and what zeros count as where they cannot be zeros."""
+    with cluster.over(V) as crew:
+        if crew is not None:
+            if check_mask(mask, crew.shape) is not None:
+                raise UsageError("mask is given with a cluster (expected none: masks are for one machine)")
+            yield crew, _level(crew.V) / 2
+            return
     blocks = as_blocks(V)
     mask = check_mask(mask, blocks.shape)
-    level = scale_of(getattr(V, "dtype", np.dtype(np.uint8))) or 1 / 255
     with workers(fit.jobs or cores(), len(blocks.rows)) as each:
-        yield Threads(blocks, each, mask), level / 2
+        yield Threads(blocks, each, mask), _level(blocks) / 2
+
+
+def _level(V: Blocks) -> float:
+    """One grey level: of uint8, also for floats."""
+    return V.scale if V.scale != 1 else 1 / 255
 
 
 def _init(fit: Fit, crew: Crew, given: bool) -> str:
@@ -300,7 +317,7 @@ def _init(fit: Fit, crew: Crew, given: bool) -> str:
 
 
 def _start(
-    crew: Threads, fit: Fit, init: str, moments: Moments, zero: float, rng: np.random.Generator,
+    crew: Crew, fit: Fit, init: str, moments: Moments, zero: float, rng: np.random.Generator,
     W: np.ndarray | None, H: np.ndarray | None,
 ) -> tuple[np.ndarray | None, np.ndarray]:  # fmt: skip
     """W transposed and H to begin with: those given, the rest by `init`. None: the codes come from the basis."""

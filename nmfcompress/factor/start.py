@@ -15,6 +15,7 @@ from .sweeps import State, descend, first_read
 POWERS = 4  # power iterations of the randomized method
 SVD_READS = 2 + 2 * POWERS  # of V, by `truncated_svd`
 STRIP = 256  # rows of Vt V that one thread adds at a time
+WIDEST = 2048  # the smaller side of a V whose svd_floor is looked for
 SLAB = 2**21  # entries of V in float64 at a time, where its rows are multiplied with one another
 
 
@@ -156,7 +157,7 @@ def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
     From the eigenvalues of the smaller of Vt V and V Vt, in float64; None where min(m, n) is above 2,048.
     """
     m, n = V.shape
-    if min(m, n) > 2048:
+    if min(m, n) > WIDEST:
         return None
     if n <= m:
         gram = np.zeros((n, n))
@@ -167,7 +168,12 @@ def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
         step = max(1, SLAB // n)
         slabs = [slice(first, min(first + step, m)) for first in range(0, m, step)]
         gram = np.concatenate(list(each(lambda rows: _lower_rows(V, rows, slabs), slabs)))
-    values = np.linalg.eigvalsh(gram)[::-1]  # which reads the lower triangle
+    return floor_of(gram, ranks)
+
+
+def floor_of(gram: np.ndarray, ranks: int) -> float:
+    """svd_floor from the products of V's columns (or rows) with one another, of which the lower triangle is read."""
+    values = np.linalg.eigvalsh(gram)[::-1]
     return float(np.sqrt(np.maximum(values[ranks:], 0).sum()))
 
 

@@ -28,7 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Places = range | Array
 PIECE = 2**22  # bytes of the one look through a file that has to be looked through
 
-Identity = tuple[int, int, int, int]
+Identity = tuple[int, int, int]
 
 
 class StoredFile:
@@ -90,7 +90,7 @@ class StoredFile:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", self.name) from error
         if now != self._identity:
-            was, size = self._identity[2], now[2]
+            was, size = self._identity[1], now[1]
             more = f" ({size:,} bytes, {was:,} before)" if was != size else ""
             raise InputError(f"has changed since it was opened{more}: start again when it is complete", self.name)
 
@@ -113,8 +113,9 @@ class StoredFile:
 
 
 def _identity(descriptor: int) -> Identity:
+    """What changes with a file; not its device, whose number is another on every machine that mounts it."""
     status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)

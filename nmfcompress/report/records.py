@@ -51,6 +51,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     images: int | None = None
     basis_from: str | None = None
+    workers: int | None = None
+    worker_pids: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
@@ -68,9 +70,9 @@ class Outcome:
         return "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
 
     def to_json(self) -> str:
-        """One line; `images` only for a collection, `basis_from` only when the basis was given."""
+        """One line; `images` only for a collection, `basis_from` when the basis was given, `workers` of a cluster."""
         fields = asdict(self)
-        for name in ("images", "basis_from"):
+        for name in ("images", "basis_from", "workers", "worker_pids"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, allow_nan=False)

@@ -1,0 +1,114 @@
+"""The scheduler that a cluster is reached by: one that is there, or one started here with workers of its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
+from typing import Any
+
+from ..errors import ClusterError, ExtraMissing, UsageError
+
+CONNECT = 10  # seconds for a scheduler to answer
+SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
+ENVIRONMENT = {  # of workers that are started here
+    # Dask would have glibc give every freed page back, and each block fault its pages in anew
+    "MALLOC_TRIM_THRESHOLD_": 2**28,
+    "MALLOC_MMAP_THRESHOLD_": 2**25,
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": False,  # it looks at the stack a hundred times a second
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), 1),
+}
+
+
+def require() -> None:
+    """Raise ExtraMissing unless Dask can be imported."""
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        raise ExtraMissing("work on a cluster", "dask") from None
+
+
+@contextmanager
+def connect(scheduler: str) -> Iterator[Any]:
+    """A client of a scheduler.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address, such as tcp://host:8786; or local:N for one of our own with N processes on this machine, which
+        end with the context.
+
+    Raises
+    ------
+    UsageError, ExtraMissing
+        `scheduler` is neither; Dask is not installed.
+    ClusterError
+        Nothing answers there.
+    """
+    if not SCHEDULER.fullmatch(scheduler):
+        raise UsageError(f"--scheduler is {scheduler} (expected an address such as tcp://host:8786, or local:N)")
+    require()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, and said in one line
+    with ExitStack() as stack:
+        if scheduler.startswith("local:"):
+            with _undisturbed():
+                client = _started(int(scheduler.partition(":")[2]), stack)
+        else:
+            client = stack.enter_context(_reached(scheduler))
+        yield client
+
+
+def _reached(scheduler: str) -> Any:
+    from distributed import Client
+
+    try:
+        with warnings.catch_warnings():  # other versions of other packages do not matter here
+            warnings.simplefilter("ignore")
+            return Client(scheduler, timeout=CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ClusterError(f"no scheduler answers there ({reason})", scheduler) from error
+
+
+def _started(workers: int, stack: ExitStack) -> Any:
+    import dask
+    from distributed import Client, LocalCluster
+
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+        )
+    return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Signals wait until the workers are started, for what is half started cannot be closed.
+
+    The threads that start workers, and those themselves, are born with SIGINT blocked: Ctrl-C reaches every process
+    of a terminal, but it is this one that ends the others.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    came: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    resource_tracker.ensure_running()  # which would unblock it again
+    before = signal.signal(signal.SIGTERM, wait)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
