@@ -197,7 +197,7 @@ def _squares(X: np.ndarray) -> float:
 
 def _projected(X: np.ndarray, gradient: np.ndarray, floor: float) -> float:
     """The squares of the projected gradient at X: where X is at its floor, only what would let it grow counts."""
-    inside = gradient * (X > 2 * floor)
+    inside = gradient * (2 * floor < X)
     return _squares(np.minimum(gradient, inside, out=inside))
 
 

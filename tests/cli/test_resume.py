@@ -150,7 +150,7 @@ def test_what_goes_on_is_said(run, stopped):
         (("--resume", "run.npz", "-k", 5), "run.npz: is of a run with rank 4, this one has 5"),
         (("--resume", "run.npz", "--seed", 4), "run.npz: is of a run with seed 3, this one has 4"),
         (("--resume", "run.npz", "--solver", "mu"), "run.npz: is of a run with solver hals, this one has mu"),
-        (("--resume", "run.npz", "--init", "nndsvda"), "run.npz: is of a run with init random, this one has nndsvda"),
+        (("--resume", "run.npz", "--init", "nndsvda"), "run.npz: is of a run with init auto, this one has nndsvda"),
         (("--resume", "run.npz", "-n", 5), "run.npz: has 11 sweeps done, iterations (max_sweeps) is 5"),
         (("--resume", "run.npz", "--limit", 199), "other data: 200 rows of 784 values, here are 199 of 784"),
         (("--resume", "run.npz", "--split", "test"), "run.npz: is of other data: shape and type are the same"),
