@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,16 +172,12 @@ def wire() -> int:
     """Bytes that have gone through this process's TCP connections, in and out, as the kernel counts them."""
     moved = 0
     for name in os.listdir("/proc/self/fd"):
-        try:
-            copy = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue
-        with copy:
+        with suppress(OSError, struct.error):  # it is no connection, or closed by now
+            one = socket.socket(fileno=int(name))
             try:
-                info = copy.getsockopt(socket.IPPROTO_TCP, 11, 136)  # TCP_INFO
-            except OSError:
-                continue
-            moved += sum(struct.unpack_from("QQ", info, 120)) if len(info) >= 136 else 0
+                moved += sum(struct.unpack_from("QQ", one.getsockopt(socket.IPPROTO_TCP, 11, 136), 120))  # TCP_INFO
+            finally:
+                one.detach()
     return moved
 
 
