@@ -111,6 +111,20 @@ def test_codes_under_a_basis(client: Any) -> None:
         np.testing.assert_allclose(transform(crew, found.H), transform(V, found.H), atol=1e-5)
 
 
+def test_a_checkpoint_goes_on_elsewhere(client: Any) -> None:
+    V, kept = made(3000), []
+    whole = factorize(V, 4, rng=0, max_sweeps=8, tol=0)
+    with Cluster(V, client) as crew:
+        factorize(crew, 4, rng=0, max_sweeps=5, tol=0, on_checkpoint=lambda take, last: kept.append(take()))
+    here = factorize(V, 4, rng=0, max_sweeps=8, tol=0, resume=kept[-1])
+    with Cluster(V, client) as crew:
+        there = factorize(
+            crew, 4, rng=0, max_sweeps=8, tol=0, resume=kept[-1], on_checkpoint=lambda take, last: kept.append(take())
+        )
+    assert here.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert there.loss == pytest.approx(whole.loss, rel=1e-5)
+
+
 def test_chunks_of_w_are_solved_again_when_their_worker_is_lost(client: Any) -> None:
     import dask.array as da
 
