@@ -197,9 +197,8 @@ def _squares(X: np.ndarray) -> float:
 
 def _projected(X: np.ndarray, gradient: np.ndarray, floor: float) -> float:
     """The squares of the projected gradient at X: where X is at its floor, only what would let it grow counts."""
-    projected = np.minimum(gradient, 0)
-    np.copyto(projected, gradient, where=2 * floor < X)
-    return _squares(projected)
+    inside = gradient * (X > 2 * floor)
+    return _squares(np.minimum(gradient, inside, out=inside))
 
 
 def _ratio(squares: float, whole: float) -> float:

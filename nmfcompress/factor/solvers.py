@@ -46,6 +46,9 @@ def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) 
         np.maximum(new, least, out=new)
         if step == repeats - 1:
             return new
+        if step == 0 and repeats == 2:  # no step to compare with
+            X, spare = new, np.empty_like(X)
+            continue
         moved = np.subtract(new, X, out=X if step else None)
         squares = float(np.vdot(moved, moved))
         X, spare, first = new, moved, first or squares
