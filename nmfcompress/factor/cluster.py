@@ -8,7 +8,6 @@ rows are given to those that are left.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -20,7 +19,7 @@ import numpy as np
 from ..errors import InputError, UsageError
 from . import parts, start
 from .blocks import ArrayBlocks
-from .crew import Order
+from .crew import Order, moments_of
 from .objectives import Moments, Sums
 from .parts import Mark, Plan
 from .placement import PIECE_BYTES, Placement
@@ -90,6 +89,7 @@ class Cluster:
         held = V if handle is None else None
         self._placement = Placement(client, f"{client.id}/{next(_RUNS)}", self._plan, handle, held)
         self._number, self._flat, self._fresh = 0, np.empty((0, 1), self.dtype), False
+        self._begun: np.ndarray | None = None  # codes that no read has changed yet
         self._last: Mark | None = None
         self._result: Mark | None = None
 
@@ -120,18 +120,13 @@ class Cluster:
 
     def moments(self, crc: bool = False) -> Moments:
         self.reads += 1
-        found = [answer for _, answer in self._placement.ask(parts.Look(crc))]
-        m, n = self.shape
-        marks = np.array([mark for _, _, of_blocks in found for mark in of_blocks])
-        return Moments(
-            sum(whole for whole, _, _ in found) / (m * n),
-            sum(squares for _, squares, _ in found),
-            zlib.crc32(marks.data) if crc else None,
-        )
+        looked = [one for _, found in self._placement.ask(parts.Look(crc)) for one in found]
+        return moments_of(looked, self.V.scale, self.shape[0] * self.shape[1], crc)
 
     def begin(self, codes: np.ndarray) -> None:
         self._number += 1
         self._fresh = codes.shape[1] == 1
+        self._begun = codes
         self._flat = codes if self._fresh else codes.mean(axis=1, keepdims=True)
         if not self._fresh:
             place, number = self._placement, self._number
@@ -147,7 +142,7 @@ class Cluster:
         self.reads += 1
         self._number += 1
         self._last = Mark(self._number, order, self._flat, self._fresh)
-        self._fresh = False
+        self._fresh, self._begun = False, None
         sums: Sums = self._placement.ask(parts.Sweep(self._last))
         return sums
 
@@ -161,6 +156,8 @@ class Cluster:
         return np.concatenate([rows for _, rows in self._placement.ask(parts.Take(places))])
 
     def codes(self) -> np.ndarray:
+        if self._begun is not None:
+            return np.broadcast_to(self._begun, (len(self._begun), self.shape[0]))
         return self.fetch(self._read(), slice(0, self.shape[0]))
 
     def fetch(self, mark: Mark, rows: slice) -> np.ndarray:

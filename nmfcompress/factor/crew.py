@@ -20,6 +20,7 @@ from .blocks import Blocks, checked
 from .objectives import Codes, Moments, Objective, Sums, total
 
 Result = TypeVar("Result")
+Look = tuple[float, float, int]  # of a block: the sum and the sum of squares, as stored, and a checksum
 CHUNK = 128  # squares of so many uint8 add up exactly in float32
 
 
@@ -105,6 +106,15 @@ def _sum_and_squares(V: np.ndarray) -> tuple[float, float]:
     )
 
 
+def moments_of(looked: list[Look], scale: float, known: int, crc: bool) -> Moments:
+    """The moments of all blocks; `known`: how many entries they have."""
+    return Moments(
+        sum(s for s, _, _ in looked) * scale / known,
+        sum(q for _, q, _ in looked) * scale**2,
+        zlib.crc32(np.array([mark for _, _, mark in looked]).data) if crc else None,
+    )
+
+
 class Threads:
     """The crew of one process.
 
@@ -125,25 +135,22 @@ class Threads:
         self._codes = np.empty((0, 0), V.dtype)
 
     def moments(self, crc: bool = False) -> Moments:
+        m, n = self.shape
+        known = m * n if self.mask is None else int(np.count_nonzero(self.mask))
+        return moments_of(self.looked(crc), self.V.scale, known, crc)
+
+    def looked(self, crc: bool) -> list[Look]:
+        """What `moments` is made of, a block each."""
         self.reads += 1
 
-        def share(rows: slice) -> tuple[float, float, int]:
+        def share(rows: slice) -> Look:
             V = self.V.stored(rows)
             if self.V.scale == 1:  # integers are all fit to stand in V
                 V = checked(V, slice(self.first + rows.start, self.first + rows.stop))
             mark = zlib.crc32(np.ascontiguousarray(V).data) if crc else 0
             return *_sum_and_squares(V if self.mask is None else V * self.mask[rows]), mark
 
-        shares = list(self.each(share, self.V.rows))
-        m, n = self.shape
-        known = m * n if self.mask is None else int(np.count_nonzero(self.mask))
-        scale = self.V.scale
-        marks = np.array([mark for _, _, mark in shares])
-        return Moments(
-            sum(s for s, _, _ in shares) * scale / known,
-            sum(q for _, q, _ in shares) * scale**2,
-            zlib.crc32(marks.data) if crc else None,
-        )
+        return list(self.each(share, self.V.rows))
 
     def begin(self, codes: np.ndarray) -> None:
         self._codes = np.array(np.broadcast_to(codes, (len(codes), self.shape[0])), dtype=self.dtype, order="C")

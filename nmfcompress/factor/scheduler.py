@@ -54,7 +54,9 @@ def connect(scheduler: str) -> Iterator[Any]:
     if not SCHEDULER.fullmatch(scheduler):
         raise UsageError(f"--scheduler is {scheduler} (expected an address such as tcp://host:8786, or local:N)")
     require()
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised, and said in one line
+    for name in ("distributed", *logging.root.manager.loggerDict):  # what matters is raised, and said in one line
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if scheduler.startswith("local:"):
             with _undisturbed():

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,20 @@ def test_codes_under_a_basis(client: Any) -> None:
         np.testing.assert_allclose(transform(crew, found.H), transform(V, found.H), atol=1e-5)
 
 
+def test_a_checkpoint_goes_on_elsewhere(client: Any) -> None:
+    V, kept = made(3000), []
+    whole = factorize(V, 4, rng=0, max_sweeps=8, tol=0)
+    with Cluster(V, client) as crew:
+        factorize(crew, 4, rng=0, max_sweeps=5, tol=0, on_checkpoint=lambda take, last: kept.append(take()))
+    here = factorize(V, 4, rng=0, max_sweeps=8, tol=0, resume=kept[-1])
+    with Cluster(V, client) as crew:
+        there = factorize(
+            crew, 4, rng=0, max_sweeps=8, tol=0, resume=kept[-1], on_checkpoint=lambda take, last: kept.append(take())
+        )
+    assert here.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert there.loss == pytest.approx(whole.loss, rel=1e-5)
+
+
 def test_chunks_of_w_are_solved_again_when_their_worker_is_lost(client: Any) -> None:
     import dask.array as da
 
@@ -171,16 +186,12 @@ def wire() -> int:
     """Bytes that have gone through this process's TCP connections, in and out, as the kernel counts them."""
     moved = 0
     for name in os.listdir("/proc/self/fd"):
-        try:
-            copy = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue
-        with copy:
+        with suppress(OSError, struct.error):  # it is no connection, or closed by now
+            one = socket.socket(fileno=int(name))
             try:
-                info = copy.getsockopt(socket.IPPROTO_TCP, 11, 136)  # TCP_INFO
-            except OSError:
-                continue
-            moved += sum(struct.unpack_from("QQ", info, 120)) if len(info) >= 136 else 0
+                moved += sum(struct.unpack_from("QQ", one.getsockopt(socket.IPPROTO_TCP, 11, 136), 120))  # TCP_INFO
+            finally:
+                one.detach()
     return moved
 
 
