@@ -84,7 +84,10 @@ def _started(workers: int, stack: ExitStack) -> Any:
 
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            n_workers=workers,
+            threads_per_worker=1,
+            silence_logs=logging.CRITICAL,
+            dashboard_address="127.0.0.1:0",  # any free port: with None it is 8787, and a warning where that is taken
         )
     return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
 
