@@ -35,8 +35,8 @@ demo: $(READY)  ## both main jobs on samples/; says where the pictures are
 	@echo "  demo-out/digits-basis/reconstructed.png  digits put together from them"
 	@echo "  demo-out/swimmer-basis/basis.png         stick figures taken apart into their 16 limbs"
 
-test: $(READY)  ## the tests (NMFC_DATA=folder adds those on real data)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## the tests, on every core (NMFC_DATA=folder adds those on real data)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: lint types docs-check test  ## lint, types, docs and tests
 
