@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import ClusterError, ExtraMissing, UsageError
 
 CONNECT = 10  # seconds for a scheduler to answer
+ANY_PORT = "127.0.0.1:0"
 SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
 ENVIRONMENT = {  # of workers that are started here
     # Dask would have glibc give every freed page back, and each block fault its pages in anew
@@ -84,7 +85,12 @@ def _started(workers: int, stack: ExitStack) -> Any:
 
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            n_workers=workers,
+            threads_per_worker=1,
+            silence_logs=logging.CRITICAL,
+            # no dashboard, and the port that stays open without one is any, for this machine only
+            dashboard_address=ANY_PORT,
+            scheduler_kwargs={"dashboard": False},
         )
     return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
 
