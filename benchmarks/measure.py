@@ -131,7 +131,7 @@ def race(
 ) -> Figure:  # fmt: skip
     """CPU time of a peer's run over that of ours to `slack` x the loss which that run reached.
 
-    Seed by seed in turn; the median of the five ratios. How many sweeps of ours it takes is found in a run before
+    Seed by seed; the median of the five ratios. How many sweeps of ours it takes is found in a run before
     (every run of ours is deterministic); what is timed is a whole call, and its W and H are held against the target.
     Our `init` "auto" learns H from a sample of rows by `hals`, whatever the solver: its sweeps and reads are in the
     time, not in the counts. With "random" both sides start alike, and nothing is asked of the figure.
@@ -139,7 +139,7 @@ def race(
     task, options = theirs
     pairs = []
     for seed in SEEDS:
-        peer = timed(task, digits_npy(), rank, seed=seed, python=python, **options)
+        peer = peers_run(task, rank, seed, python, json.dumps(options))
         target = peer["loss"] * slack
         sweeps = timed("sweeps_to", digits_npy(), rank, target, solver=solver, rng=seed, init=init)["sweeps"]
         if not sweeps:
@@ -155,6 +155,12 @@ def race(
     if init == "random":
         return Figure(f"{what}, ours from a random start", f"{ratio:.2f}", note=note)
     return judged(what, ratio, must, aim, least=True, note=note)
+
+
+@functools.cache
+def peers_run(task: str, rank: int, seed: int, python: object, options: str) -> dict[str, Any]:
+    """A peer's run, once for all that is held against it."""
+    return timed(task, digits_npy(), rank, seed=seed, python=python, **json.loads(options))
 
 
 def ours(rank: int, **options: object) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +206,15 @@ def test_dask_is_not_imported_without_it(tmp_path: Path) -> None:
         f"_run(['basis', {str(DIGITS)!r}, '-k', '2', '-n', '2', '-q', '--no-plot']); sys.exit('dask' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), timeout=60).returncode == 0
+
+
+def test_a_port_that_is_taken_does_not_matter(run):
+    """8787 is where Dask shows how it does, by default."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # taken by somebody else, then
+            taken.bind(("", 8787))
+            taken.listen()
+        said = run("basis", DIGITS, "-k", 2, "-n", 1, "--scheduler", "local:1", "--write", "csv", "--no-plot")
+    assert said.code == 0, said.err
+    assert "8787" not in said.err
