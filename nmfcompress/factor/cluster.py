@@ -95,13 +95,12 @@ class Cluster:
 
     def __enter__(self) -> Cluster:
         if self._array is not None:
-            from distributed import futures_of, wait
+            from distributed import futures_of
 
             self._array = self.client.persist(self._array)
             self.V = ArrayBlocks(self._array)
             futures = {future.key: future for future in futures_of(self._array, client=self.client)}
-            with self.client.as_current():
-                wait(list(futures.values()))
+            self._placement.arrive(futures.values())
             sizes = self._array.chunks[0]
             keys = [row[0] for row, size in zip(self._array.__dask_keys__(), sizes, strict=True) if size]
             chunks = {int(first): futures[key] for first, key in zip(self._plan.edges, keys, strict=False)}

@@ -18,6 +18,7 @@ from .parts import Absent, Failed, Job, Mark, Plan, Write
 FAN_IN = 4  # answers that one node of the tree adds up
 POLL = 2.0  # seconds after which a silent cluster is asked whether it still has workers
 PATIENCE = 30  # polls without any worker before the run is given up
+MOST_ROUNDS = 100  # of asking again for the same
 MOST_LOSSES = 5  # of the same rows: then it is likely they themselves that cost their workers' lives
 PIECE_BYTES = 2**26  # of an array on its way to a worker at a time
 UNDER_WAY = 8  # such pieces
@@ -151,7 +152,7 @@ class Placement:
         except ModuleNotFoundError as error:
             missing = f"has workers that cannot import {error.name} (install the same there)"
             raise ClusterError(missing, self._address()) from error
-        except OSError:  # one was lost just now: it will be found absent
+        except (OSError, KeyError):  # one was lost just now: it will be found absent
             return
         self._told.update(addresses)
 
@@ -205,7 +206,7 @@ class Placement:
             What went wrong on a worker, or with the workers.
         """
         leaves: list[Leaf] = []
-        while True:
+        for _ in range(MOST_ROUNDS):
             self.place()
             wanted = np.ones(len(self.owners), dtype=bool)
             for leaf in leaves:
@@ -219,10 +220,13 @@ class Placement:
                 raise found.error
             if not isinstance(found, Absent):
                 return found
-            gone = {rows.start for rows in found.rows}
-            lost = [leaf for leaf in leaves if any(r.start <= start < r.stop for r in leaf.rows for start in gone)]
-            leaves = [leaf for leaf in leaves if leaf not in lost]
+            gone = [rows.start for rows in found.rows]
+            leaves = [
+                leaf for leaf in leaves
+                if leaf.future.status == "finished" and not any(r.start <= g < r.stop for r in leaf.rows for g in gone)
+            ]  # fmt: skip
             self._tell_again(found)
+        raise self._hopeless()
 
     def store(
         self, mark: Mark, columns: np.ndarray, row_bytes: int, name: Callable[[int], str], write: Write
@@ -232,7 +236,9 @@ class Placement:
         runs = sorted((run for own in self.shares().values() for run in own), key=lambda run: run.start)
         pieces = [piece for run in runs for piece in self.pieces(run, row_bytes)]
         left = list(range(len(pieces)))
-        while left:
+        for _ in range(MOST_ROUNDS):
+            if not left:
+                return pieces
             for i in left:  # what has lost its owner, and was given to several, is written by one
                 first, last = np.searchsorted(self.plan.edges, (pieces[i].start, pieces[i].stop))
                 self.owners[first:last] = [self.owners[first]] * int(last - first)
@@ -242,15 +248,15 @@ class Placement:
                 owner = self.owners[int(np.searchsorted(self.plan.edges, pieces[i].start))]
                 futures.append(self.send(parts.store, owner or "", pieces[i], mark, columns, name(i), write))
             self._wait(futures)
-            answers = self.client.gather(futures)
-            for i, answer in zip(tuple(left), answers, strict=True):
+            for i, future in zip(tuple(left), futures, strict=True):
+                answer = future.result() if future.status == "finished" else Absent((pieces[i],))
                 if isinstance(answer, Failed):
                     raise answer.error
                 if isinstance(answer, Absent):
                     self._tell_again(answer)
                 else:
                     left.remove(i)
-        return pieces
+        raise self._hopeless()
 
     def _tell_again(self, absent: Absent) -> None:
         """Workers that are there and do not have what they were sent are sent it again."""
@@ -265,21 +271,23 @@ class Placement:
     def _collect(self, futures: list[Any], adds: bool) -> Any:
         if not adds:
             self._wait(futures)
+            if any(future.status != "finished" for future in futures):
+                return Absent(())
             answers = self.client.gather(futures)
-            for kind in (Failed, Absent):
-                if any(isinstance(answer, kind) for answer in answers):
-                    return parts.join(*answers)
+            if any(isinstance(answer, Failed | Absent) for answer in answers):
+                return parts.join(*answers)
             return sorted((pair for answer in answers for pair in answer), key=lambda pair: pair[0])
         while len(futures) > 1:
             groups = [futures[first : first + FAN_IN] for first in range(0, len(futures), FAN_IN)]
             futures = [group[0] if len(group) == 1 else self.client.submit(parts.join, *group, pure=False)
                        for group in groups]  # fmt: skip
         self._wait(futures)
-        return futures[0].result()
+        return futures[0].result() if futures[0].status == "finished" else Absent(())
 
     def _wait(self, futures: list[Any]) -> None:
+        """Until they are done, or cannot be done any more: what they needed was lost with a worker."""
+        from distributed import KilledWorker, wait
         from distributed import TimeoutError as Timeout
-        from distributed import wait
 
         while futures:
             try:
@@ -288,13 +296,17 @@ class Placement:
                 break
             except Timeout:
                 self.live()
-            except (CancelledError, Cancelled) as error:
-                raise self._gone() from error
+            except (CancelledError, Cancelled):
+                self.live()  # or the scheduler is gone
+                break
         for future in futures:
-            if future.status == "error":
-                cause = future.exception()
+            cause = future.exception() if future.status == "error" else None
+            if cause is not None and not isinstance(cause, KilledWorker | CancelledError | Cancelled):
                 text = str(cause).partition("\n")[0]
                 raise ClusterError(f"a task failed: {type(cause).__name__}: {text}", self._address()) from cause
+
+    def _hopeless(self) -> ClusterError:
+        return ClusterError(f"its workers lost what they were sent {MOST_ROUNDS} times in a row", self._address())
 
     def _gone(self) -> ClusterError:
         return ClusterError("the scheduler does not answer any more", self._address())

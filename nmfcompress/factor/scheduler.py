@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import ClusterError, ExtraMissing, UsageError
 
 CONNECT = 10  # seconds for a scheduler to answer
+ANY_PORT = "127.0.0.1:0"
 SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
 ENVIRONMENT = {  # of workers that are started here
     # Dask would have glibc give every freed page back, and each block fault its pages in anew
@@ -87,7 +88,9 @@ def _started(workers: int, stack: ExitStack) -> Any:
             n_workers=workers,
             threads_per_worker=1,
             silence_logs=logging.CRITICAL,
-            dashboard_address="127.0.0.1:0",  # any free port: with None it is 8787, and a warning where that is taken
+            # no dashboard, and the port that stays open without one is any, for this machine only
+            dashboard_address=ANY_PORT,
+            scheduler_kwargs={"dashboard": False},
         )
     return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
 

@@ -20,7 +20,7 @@ import pytest
 
 from nmfcompress import SweepRecord, factorize, transform
 from nmfcompress.errors import ClusterError, InputError, UsageError
-from nmfcompress.factor import cluster, parts, scheduler
+from nmfcompress.factor import cluster, parts, placement, scheduler
 from nmfcompress.factor.cluster import Cluster, Far
 from nmfcompress.factor.scheduler import connect
 
@@ -179,6 +179,33 @@ def test_rows_that_were_sent_are_sent_again_to_those_that_are_left(client: Any) 
     with Cluster(V, client) as crew:
         there = factorize(crew, 5, rng=0, max_sweeps=30, tol=0, on_sweep=kill)
     assert there.loss == pytest.approx(here.loss, rel=1e-3)
+    client.wait_for_workers(2, timeout=30)
+
+
+def test_a_worker_killed_while_rows_are_sent_to_it(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    V, killed = made(6000, 300), []
+
+    class Sent:
+        """Rows of an array, which cannot be pickled and so go from here."""
+
+        shape, dtype = V.shape, V.dtype
+
+        def __reduce__(self) -> Any:
+            raise TypeError("not this one")
+
+        def __getitem__(self, rows: slice) -> np.ndarray:
+            if rows.start > 3000 and not killed:
+                killed.append(next(iter(client.run(parts.pid).values())))
+                os.kill(killed[0], signal.SIGKILL)
+            return V[rows]
+
+    monkeypatch.setattr(placement, "PIECE_BYTES", 300_000)
+    client.wait_for_workers(2, timeout=30)
+    here = factorize(V, 4, rng=0, init="random", max_sweeps=5)
+    with Cluster(Sent(), client) as crew:
+        there = factorize(crew, 4, rng=0, init="random", max_sweeps=5)
+    assert killed
+    assert there.loss == pytest.approx(here.loss, rel=1e-5)
     client.wait_for_workers(2, timeout=30)
 
 
