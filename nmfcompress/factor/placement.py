@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class Placement:
         self._told: set[str] = set()
         self._sent: set[tuple[str, int]] = set()
         self._losses: Counter[int] = Counter()
+        self._targets: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # the worker that each task is for
 
     def live(self) -> dict[str, int]:
         """The workers there are, and their threads; none for a while is an error.
@@ -183,9 +185,11 @@ class Placement:
         with dask.config.set(
             {"distributed.admin.large-graph-warning-threshold": "1GB"}
         ):  # H of wide images is no mistake
-            return self.client.submit(
+            future = self.client.submit(
                 function, self.run, address, rows, *arguments, workers=[address], allow_other_workers=True, pure=False
             )
+        self._targets[future] = address
+        return future
 
     def arrive(self, futures: Iterable[Any]) -> None:
         """Wait for what is sent, a few at a time."""
@@ -295,7 +299,7 @@ class Placement:
                     wait(futures, timeout=POLL)
                 break
             except Timeout:
-                self.live()
+                self._give_up_on_the_lost()
             except (CancelledError, Cancelled):
                 self.live()  # or the scheduler is gone
                 break
@@ -304,6 +308,13 @@ class Placement:
             if cause is not None and not isinstance(cause, KilledWorker | CancelledError | Cancelled):
                 text = str(cause).partition("\n")[0]
                 raise ClusterError(f"a task failed: {type(cause).__name__}: {text}", self._address()) from cause
+
+    def _give_up_on_the_lost(self) -> None:
+        """Cancel tasks whose worker is gone: with no worker left for a moment, Dask keeps them for that one only."""
+        live = self.live()
+        stranded = [future for future, address in self._targets.items() if not future.done() and address not in live]
+        if stranded:
+            self.client.cancel(stranded, force=True)
 
     def _hopeless(self) -> ClusterError:
         return ClusterError(f"its workers lost what they were sent {MOST_ROUNDS} times in a row", self._address())

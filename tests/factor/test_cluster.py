@@ -324,3 +324,19 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
 def test_dask_is_not_imported_unless_asked_for() -> None:
     code = "import sys, nmfcompress, nmfcompress.factor.cluster; sys.exit('dask' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_last_worker_that_is_lost_is_waited_for() -> None:
+    """Dask would keep what was asked of it for its address, at which no worker comes again."""
+    V = made(1500)
+    with connect("local:1") as client:
+
+        def kill(record: SweepRecord) -> None:
+            if record.sweep in (2, 4):
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+        with Cluster(V, client) as crew:
+            found = factorize(crew, 4, max_sweeps=8, tol=0, on_sweep=kill)
+    alone = factorize(V, 4, max_sweeps=8, tol=0)
+    np.testing.assert_allclose(found.loss, alone.loss, rtol=2e-2)  # a solve in mid-run goes another way, from random
+    assert len(found.records) == 8
