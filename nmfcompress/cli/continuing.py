@@ -33,8 +33,8 @@ class Start:
 
     @property
     def remarks(self) -> list[str]:
-        """What to say of it."""
-        return [] if self.resume is None else [f"{self.path}: goes on after sweep {self.sweeps:,}"]
+        """What to say of it, when it is done."""
+        return [] if self.resume is None else [f"{self.path}: went on after sweep {self.sweeps:,}"]
 
 
 def begin(fit: Fit, course: Course, limits: Limits) -> Start:

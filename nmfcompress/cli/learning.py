@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, about
 from ..factor.nmf import cores
+from ..factor.start import start_bytes
 from ..images import masks, stacks
 from ..images.archives import Stack
 from ..images.files import display, file_id
@@ -69,7 +70,6 @@ def run(
         stack = _read(found, name, reading, selection, limits, console, alone=start.given is not None)
         if start.given is not None:
             start.given.check(stack)
-        console.remarks(start.remarks)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -78,6 +78,7 @@ def run(
             keeper = _keeper(course, outputs, [path for path, _ in named], console)
             with about_run(course.resume):
                 learned = _learn(name, stack, start, keeper, reading, limits, console, work)
+            console.remarks(start.remarks)
             paths = _write(learned, outputs, [(path, encode) for path, encode in named if path in wanted])
             console.remarks(_left_over(outputs, {path for path, _ in named}))
             console.done(replace(learned.outcome, outputs=paths))
@@ -161,6 +162,7 @@ def _learn(
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
     beside += in_flight(m, n, fit.jobs or cores())
+    beside += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
     limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     said = caveats(stack.images, fit)

@@ -132,14 +132,24 @@ def as_blocks(V: Any) -> Blocks:
     if hasattr(V, "rows") and hasattr(V, "read"):
         blocks: Blocks = V
         return blocks
-    return ArrayBlocks(V if hasattr(V, "shape") and hasattr(V, "dtype") else np.asarray(V))
+    if hasattr(V, "toarray"):
+        raise InputError(f"V is {type(V).__name__}, a sparse matrix (pass V.toarray(): zeros are values like others)")
+    try:
+        return ArrayBlocks(
+            V if hasattr(V, "shape") and isinstance(getattr(V, "dtype", None), np.dtype) else np.asarray(V)
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f"V is no array ({error})") from None
 
 
 def check_mask(mask: np.ndarray | None, shape: tuple[int, int]) -> np.ndarray | None:
     """`mask` broadcast to `shape` (a view), True = known; None when all is known."""
     if mask is None:
         return None
-    mask = np.asarray(mask)
+    try:
+        mask = np.asarray(mask)
+    except ValueError as error:
+        raise UsageError(f"mask is no array ({error})") from None
     if mask.dtype != np.bool_:
         raise UsageError(f"mask has type {mask.dtype} (expected bool, True = known)")
     try:

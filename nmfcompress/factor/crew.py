@@ -170,7 +170,10 @@ class Threads:
         return total(self.each(share, self.V.rows))
 
     def take(self, places: np.ndarray) -> np.ndarray:
-        return np.concatenate([self.V.read(slice(int(place), int(place) + 1)) for place in places])
+        found = np.empty((len(places), self.shape[1]), self.dtype)
+        for row, place in enumerate(places):
+            found[row] = self.V.read(slice(int(place), int(place) + 1))[0]
+        return found
 
     def codes(self) -> np.ndarray:
         return self._codes

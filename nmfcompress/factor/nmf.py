@@ -17,7 +17,7 @@ from . import cluster, start
 from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
 from .checkpoint import Checkpoint, OnCheckpoint, data_of
 from .crew import Crew, Threads, workers
-from .objectives import Codes, Moments, objective_for
+from .objectives import Codes, Moments, Objective, objective_for
 from .sweeps import State, SweepRecord, descend, first_read, read, resumed
 
 
@@ -117,7 +117,7 @@ def factorize(
         "sample" learns H from some 1,000 + 40 rank rows first, which saves most sweeps over V; it needs 8 times as
         many rows. "auto" is that where it can be done (without a mask, inner or H), else "random".
     rng : Generator, int or None
-        Source of the random start; None is seed 0.
+        Source of the random start, or its seed; None is seed 0. A Generator is drawn from, and goes on.
     max_sweeps, tol : int, float
         Most sweeps, and the relative fall of the loss over 10 sweeps at which to stop (0: never early).
     inner : int or None
@@ -159,6 +159,11 @@ def factorize(
     UsageError
         An argument is out of its range, or a mask or a start does not fit V.
     """
+    if resume is not None and not isinstance(resume, Checkpoint):
+        raise UsageError(f"resume is {type(resume).__name__} (expected a Checkpoint)")
+    for name, call in (("on_sweep", on_sweep), ("on_checkpoint", on_checkpoint)):
+        if call is not None and not callable(call):
+            raise UsageError(f"{name} is {type(call).__name__} (expected something to call)")
     seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
     fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs)
     given = rng if isinstance(rng, np.random.Generator) else None
@@ -205,25 +210,28 @@ def factorize_as(
 
         found: list[Factorization] = []
         for restart in range(1 if init == "sample" else fit.restarts):
-            if rng is None or restart:
-                rng = np.random.default_rng([fit.seed, restart] if restart else fit.seed)
+            draws = rng or np.random.default_rng([fit.seed, restart] if restart else fit.seed)
             if resume is not None:
                 resume.check_data(data)
                 crew.begin(resume.codes)
                 crew.reads = resume.reads
                 state = resumed(resume.state, fit)
             else:
-                codes, basis = _start(crew, fit, init, moments, zero, rng, W, H)
-                least = crew.dtype.type(objective.floor)
-                crew.begin(np.maximum(start.flat_codes(basis, moments.mean) if codes is None else codes, least))
-                how = Codes.BEGIN if codes is None else Codes.KEEP
-                state = first_read(crew, objective, np.maximum(basis, least), how)
+                codes, basis = _start(crew, fit, init, moments, zero, draws, W, H)
+                state = _begin(crew, objective, codes, basis, moments)
             state = descend(
                 crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
             )
             if not found or state.records[-1].loss < found[0].loss:
                 found = [Factorization(crew.factor(), state.H, state.records, state.settled)]
     return found[0]
+
+
+def _begin(crew: Crew, objective: Objective, codes: np.ndarray | None, basis: np.ndarray, moments: Moments) -> State:
+    """The state before the first sweep; without codes, those that the basis asks for."""
+    least = crew.dtype.type(objective.floor)
+    crew.begin(np.maximum(start.flat_codes(basis, moments.mean) if codes is None else codes, least))
+    return first_read(crew, objective, np.maximum(basis, least), Codes.BEGIN if codes is None else Codes.KEEP)
 
 
 def transform(
@@ -247,8 +255,8 @@ def transform(
     -------
     array, shape (m, rank)
         For the data that H was learned from, the W that `factorize` returned (Frobenius, no mask: to 1e-4, unless parts
-        are linearly dependent, when only the loss is the same); for other divergences and masks, codes whose loss is
-        the same to about 0.5 %, though entries may differ by more.
+        are linearly dependent: then codes are not unique, and near-exact fits lose some of their exactness); for other
+        divergences and masks, codes whose loss is the same to about 0.5 %, though entries may differ by more.
     """
     return transform_as(V, H, Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs), mask).W
 
@@ -262,9 +270,9 @@ def transform_as(V: Any, H: np.ndarray, fit: Fit, mask: np.ndarray | None = None
         fit = replace(fit, solver="mu", inner=None)  # codes are solved in the same way whatever H was learned with
         objective = objective_for(fit, moments, zero, crew.mask is not None)
         crew.begin(np.maximum(start.flat_codes(H, moments.mean), crew.dtype.type(objective.floor)))
-        _, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
+        sums, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
         seconds = time.perf_counter() - began
-        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, losses.gradient)
+        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, sums.gradient)
         return Factorization(crew.factor(), H, (record,), True)
 
 
@@ -338,7 +346,10 @@ def _start(
 
 
 def _factor(X: np.ndarray, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:
-    X = np.asarray(X)
+    try:
+        X = np.asarray(X)
+    except ValueError as error:
+        raise UsageError(f"{name} is no array ({error})") from None
     if X.shape != shape:
         raise UsageError(f"{name} has shape {X.shape} (expected {shape})")
     if X.dtype.kind not in "fiu":

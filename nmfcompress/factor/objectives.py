@@ -53,6 +53,11 @@ class Sums:
     slope: float = math.nan
     pull: float = math.nan
 
+    @property
+    def gradient(self) -> float | None:
+        """How far the codes are from the minimizer for their H: the part of SweepRecord.gradient that is W's."""
+        return None if math.isnan(self.slope) else _ratio(self.slope, self.pull)
+
     def __iadd__(self, other: Sums) -> Sums:
         self.numerator += other.numerator
         self.denominator += other.denominator
@@ -187,8 +192,8 @@ class LeastSquares:
                 return None
         loss = math.sqrt(max(squares, 0.0))
         slope = _projected(H64, sums.denominator @ H64 - sums.numerator, self.floor)
-        gradients = (_ratio(slope, _squares(sums.numerator)), _ratio(sums.slope, sums.pull))
-        return Losses(loss, _ratio(loss**2, self.norm2), max(gradients))
+        gradient = max(_ratio(slope, _squares(sums.numerator)), _ratio(sums.slope, sums.pull))
+        return Losses(loss, _ratio(loss**2, self.norm2), gradient)
 
 
 def _squares(X: np.ndarray) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import pkgutil
 import re
 import signal
 import threading
@@ -13,11 +15,12 @@ from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
+from .. import __version__
 from ..errors import ClusterError, ExtraMissing, UsageError
 
 CONNECT = 10  # seconds for a scheduler to answer
 ANY_PORT = "127.0.0.1:0"
-SCHEDULER = re.compile(r"[a-z]+://.+:\d+|local:0*[1-9]\d{0,3}")
+SCHEDULER = re.compile(r"(tcp|tls|ucx|wss?)://.+:\d{1,5}|local:0*[1-9]\d{0,3}")
 ENVIRONMENT = {  # of workers that are started here
     # Dask would have glibc give every freed page back, and each block fault its pages in anew
     "MALLOC_TRIM_THRESHOLD_": 2**28,
@@ -73,10 +76,41 @@ def _reached(scheduler: str) -> Any:
     try:
         with warnings.catch_warnings():  # other versions of other packages do not matter here
             warnings.simplefilter("ignore")
-            return Client(scheduler, timeout=CONNECT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+            asyncio.run(asyncio.wait_for(_identity(scheduler), CONNECT))
+            client = Client(scheduler, timeout=CONNECT, set_as_default=False)
+    except Exception as error:  # whatever else listens there may answer anything, a MemoryError's worth of it too
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ClusterError(f"no scheduler answers there ({reason})", scheduler) from error
+    try:
+        client.wait_for_workers(1, timeout=CONNECT)
+        _check_versions(client, scheduler)
+    except TimeoutError as error:
+        client.close()
+        raise ClusterError(f"has no workers, {CONNECT} s after it was asked", scheduler) from error
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+async def _identity(scheduler: str) -> None:
+    """What a scheduler says of itself: a client of something else could be made, and not be ended again."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    async with rpc(scheduler, connection_args=Security().get_connection_args("client")) as asked:
+        if (await asked.identity()).get("type") != "Scheduler":
+            raise ValueError("it is a part of Dask, but no scheduler")
+
+
+def _check_versions(client: Any, scheduler: str) -> None:
+    """Workers must have this package too, in this version."""
+    found = client.run(pkgutil.resolve_name, "nmfcompress:__version__", on_error="return")
+    for worker, version in found.items():
+        if isinstance(version, ImportError):
+            raise ClusterError(f"its worker {worker} cannot import nmfcompress (install the same there)", scheduler)
+        if version != __version__:
+            raise ClusterError(f"its worker {worker} has nmfcompress {version} (here it is {__version__})", scheduler)
 
 
 def _started(workers: int, stack: ExitStack) -> Any:
@@ -84,14 +118,18 @@ def _started(workers: int, stack: ExitStack) -> Any:
     from distributed import Client, LocalCluster
 
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            silence_logs=logging.CRITICAL,
-            # no dashboard, and the port that stays open without one is any, for this machine only
-            dashboard_address=ANY_PORT,
-            scheduler_kwargs={"dashboard": False},
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                silence_logs=logging.CRITICAL,
+                # no dashboard, and the port that stays open without one is any, for this machine only
+                dashboard_address=ANY_PORT,
+                scheduler_kwargs={"dashboard": False},
+            )
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            raise ClusterError(f"its processes could not be started ({reason})", f"local:{workers}") from error
     return stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
 
 

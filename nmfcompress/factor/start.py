@@ -32,7 +32,7 @@ def random_start(V: Blocks, rank: int, mean: float, rng: np.random.Generator) ->
 PROBES = 4  # random starts on the sample, the best of which goes on
 PROBE_SWEEPS, SAMPLE_SWEEPS, FINAL_SWEEPS = 12, 60, 8
 SAMPLE_TOL = 1e-3
-SAMPLE_BYTES = 2**27  # of a sample as floats, at most
+SAMPLE_BYTES = 2**26  # of a sample as floats, at most
 PARTS = 8  # a sample is at most this part of V's rows; of a smaller V it would tell too little
 
 
@@ -41,6 +41,22 @@ def sample_size(shape: tuple[int, int], rank: int) -> int:
     m, n = shape
     rows = 1000 + 40 * rank
     return rows if PARTS * rows <= m and 4 * rows * n <= SAMPLE_BYTES else 0
+
+
+def start_bytes(shape: tuple[int, int], fit: Fit) -> int:
+    """What finding the start takes beside V and the factors, at most."""
+    (m, n), k = shape, fit.rank
+    if fit.init == "nndsvda":
+        return 8 * m * 6 * (k + 10)
+    if fit.init == "random" or fit.inner is not None:
+        return 0
+    rows = sample_size(shape, k)
+    return 4 * n * (rows if fit.restarts == 1 else rows + _many(rows, n))
+
+
+def _many(size: int, n: int) -> int:
+    """Rows on which the bases of several samples are compared."""
+    return max(size, min(PARTS // 2 * size, SAMPLE_BYTES // (4 * n)))
 
 
 def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.random.Generator) -> np.ndarray:
@@ -58,9 +74,9 @@ def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.ra
     found: list[np.ndarray] = []
     for _ in range(fit.restarts):
         found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=PROBES)
-    many = max(size, min(PARTS // 2 * size, SAMPLE_BYTES // (4 * crew.shape[1])))
-    others = Threads(ArrayBlocks(_sample(crew, many, rng)), map)
+    others = Threads(ArrayBlocks(_sample(crew, _many(size, crew.shape[1]), rng)), map)
     elsewhere = [_refined(others, H, fit, others.moments(), zero, PROBE_SWEEPS) for H in found]
+    del others
     elsewhere.sort(key=lambda state: state.records[-1].loss)
     last = [_refined(crew, state.H, fit, moments, zero, FINAL_SWEEPS) for state in elsewhere[: fit.restarts]]
     return min(last, key=lambda state: state.records[-1].loss).H

@@ -84,12 +84,13 @@ def find_levels(pieces: Iterable[np.ndarray], *, stack: bool = False) -> Levels:
     InputError
         NaN, infinite or negative values.
     """
-    name, low, high, done, wrong, first = "", np.inf, -np.inf, 0, 0, ""
+    name, low, high, done, wrong, first, below = "", np.inf, -np.inf, 0, 0, "", ""
     for piece in pieces:
         name = piece.dtype.newbyteorder("=").name
         least, most = piece.min(), piece.max()
         if np.isfinite(least) and np.isfinite(most):
             low, high = min(low, least.item()), max(high, most.item())
+            below = below or (_place(piece < 0, done, stack) if least < 0 else "")
         else:
             odd = ~np.isfinite(piece)
             first = first or _place(odd, done, stack)
@@ -98,7 +99,7 @@ def find_levels(pieces: Iterable[np.ndarray], *, stack: bool = False) -> Levels:
     if wrong:
         raise InputError(f"has {wrong:,} NaN or infinite values, the first {first}")
     if low < 0:
-        raise InputError(f"has negative values (lowest {float(low):g}), NMF needs values >= 0")
+        raise InputError(f"has negative values (lowest {float(low):g}, the first {below}), NMF needs values >= 0")
     if np.dtype(name).kind == "f" and high <= 1:
         return Levels(name, 0.0, 1.0)
     return Levels(name, float(low), float(high))

@@ -220,6 +220,9 @@ class StoredImages:
         if isinstance(places, slice):
             return self._with(_places=self._places[places])
         index = np.asarray(places)
+        if index.size and (index.ndim != 1 or index.dtype.kind not in "biu"):
+            what = f"{shape_text(index.shape)} {index.dtype}"
+            raise IndexError(f"images are chosen by a list of whole numbers or a mask, not by {what}")
         if index.dtype == bool:
             if index.shape != (len(self),):
                 raise IndexError(f"a mask of {shape_text(index.shape)} for {len(self):,} images")

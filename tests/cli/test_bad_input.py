@@ -113,8 +113,8 @@ NAN[1, 2], INF[3, 0] = np.nan, np.inf
 ARRAYS = {
     "NaN": (NAN, "NaN or infinite values"),
     "Inf": (INF, "NaN or infinite values"),
-    "negative": (PLAIN.astype(float) - 3, "negative values (lowest -3)"),
-    "negative integers": (PLAIN.astype(np.int16) - 3, "negative values (lowest -3)"),
+    "negative": (PLAIN.astype(float) - 3, "negative values (lowest -3, the first"),
+    "negative integers": (PLAIN.astype(np.int16) - 3, "negative values (lowest -3, the first"),
     "object": (PLAIN.astype(object), "Python objects"),
     "complex": (PLAIN.astype(complex), "complex128"),
     "text": (PLAIN.astype(str), "str"),

@@ -81,10 +81,18 @@ def test_pictures_larger_than_memory(tmp_path):
     assert factors(tmp_path / "apart") == factors(tmp_path / "loaded")
 
 
+def test_the_sample_that_the_basis_is_learned_from_counts(archives):
+    """A few thousand rows as floats: 18 MB here, which --init random does without."""
+    words = [*COMMAND, "basis", "a.npy", "-k", "3", "-n", "1", "--max-memory", f"{ALLOWED}MB", "-O", "sample"]
+    said = subprocess.run(words, cwd=archives, env=environment(), capture_output=True, text=True, timeout=60)
+    assert said.returncode == 1
+    assert "--max-memory is 40.0 MB" in said.stderr
+
+
 def test_a_file_that_is_cut_off_meanwhile_is_an_error_not_a_crash(archives):
     path = archives / "cut.npy"
     path.write_bytes((archives / "a.npy").read_bytes())
-    words = ("basis", "cut.npy", "-k", "3", "-n", "1000", "--tol", "0", "--max-memory", f"{ALLOWED}MB", "-O", "cut")
+    words = ("basis", "cut.npy", *QUICK, "-n", "1000", "--tol", "0", "--max-memory", f"{ALLOWED}MB", "-O", "cut")
     process = subprocess.Popen([*COMMAND, *words], cwd=archives, env=environment(), stderr=subprocess.PIPE, text=True)
     while process.poll() is None and len(os.listdir(f"/proc/{process.pid}/task")) < 2:  # threads work on blocks
         time.sleep(0.01)

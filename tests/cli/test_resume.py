@@ -141,7 +141,7 @@ def test_another_file_may_be_kept_from_there_on(run, tmp_path, stopped):
 def test_what_goes_on_is_said(run, stopped):
     said = run("basis", *SHORT[:-1], "--resume", "run.npz")
     assert said.code == 0
-    assert "nmfc: run.npz: goes on after sweep 11\n" in said.err
+    assert "nmfc: run.npz: went on after sweep 11\n" in said.err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -218,3 +219,74 @@ def test_a_port_that_is_taken_does_not_matter(run):
         said = run("basis", DIGITS, "-k", 2, "-n", 1, "--scheduler", "local:1", "--write", "csv", "--no-plot")
     assert said.code == 0, said.err
     assert "8787" not in said.err
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""], ids=["a web server", "silence"])
+def test_what_is_no_scheduler_is_one_line(run, answer):
+    """Its first bytes are no length of an answer to come: "HTTP/1.1" would be 3 EiB. Dask itself waits for silence."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.sendall(answer)
+                connection.settimeout(20)
+                while connection.recv(4096):
+                    pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = server.getsockname()[1]
+        said = run("basis", DIGITS, "-k", 2, "-n", 1, "--scheduler", f"tcp://127.0.0.1:{port}")
+    assert said.code == 1
+    one_line(said.err, "no scheduler answers there")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:80", "ftp://a:1", "tcp://127.0.0.1:999999"])
+def test_an_address_that_dask_does_not_know_is_wrong_usage(run, address):
+    said = run("basis", DIGITS, "-k", 2, "--scheduler", address)
+    assert said.code == 2
+    one_line(said.err, address)
+
+
+def test_workers_that_are_not_there_or_lack_the_package_are_said(run, tmp_path):
+    """A scheduler with no workers; then with one that cannot import nmfcompress."""
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    dask = "import sys; sys.path = [p for p in sys.path if p]; "
+    blind = dask + "sys.modules['nmfcompress'] = None; "
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    started = []
+
+    def start(code: str, *words: str) -> None:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path, "env": bare}
+        started.append(subprocess.Popen([sys.executable, "-c", code, *words], **quiet))
+
+    try:
+        start(
+            dask + "from distributed.cli.dask_scheduler import main; main()",
+            "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0",
+        )  # fmt: skip
+        for _ in range(300):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        said = run("basis", DIGITS, "-k", 2, "--scheduler", address)
+        assert said.code == 1
+        one_line(said.err, "has no workers")
+        start(
+            blind + "from distributed.cli.dask_worker import main; main()",
+            address, "--no-nanny", "--nthreads", "1", "--dashboard-address", "127.0.0.1:0",
+        )  # fmt: skip
+        for _ in range(3):  # a worker may take longer to start than is waited for it
+            said = run("basis", DIGITS, "-k", 2, "--scheduler", address)
+            if "has no workers" not in said.err:
+                break
+        assert said.code == 1
+        one_line(said.err, "cannot import nmfcompress")
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
