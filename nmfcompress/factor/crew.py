@@ -19,15 +19,16 @@ import numpy as np
 from .blocks import Blocks, checked
 from .objectives import Codes, Moments, Objective, Sums, total
 
+Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 Look = tuple[float, float, int]  # of a block: the sum and the sum of squares, as stored, and a checksum
 CHUNK = 128  # squares of so many uint8 add up exactly in float32
 
 
 class Each(Protocol):
-    """A map over blocks, whose results come in the order of the blocks."""
+    """A map over blocks, or other pieces of work, whose results come in their order."""
 
-    def __call__(self, work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]: ...
+    def __call__(self, work: Callable[[Piece], Result], pieces: Sequence[Piece], /) -> Iterator[Result]: ...
 
 
 @contextmanager
@@ -41,9 +42,9 @@ def workers(jobs: int, blocks: int) -> Iterator[Each]:
         return
     with ThreadPoolExecutor(min(jobs, blocks)) as pool:
 
-        def each(work: Callable[[slice], Result], rows: Sequence[slice], /) -> Iterator[Result]:
+        def each(work: Callable[[Piece], Result], pieces: Sequence[Piece], /) -> Iterator[Result]:
             under_way: deque[Future[Result]] = deque()
-            for part in rows:
+            for part in pieces:
                 under_way.append(pool.submit(work, part))
                 if len(under_way) >= 2 * jobs:
                     yield under_way.popleft().result()

@@ -69,11 +69,11 @@ def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.ra
     size = sample_size(crew.shape, fit.rank)
     fit = replace(fit, solver="hals" if fit.divergence == "frobenius" else fit.solver, tol=SAMPLE_TOL)
     if fit.restarts == 1:
-        (best,) = _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=1)
+        (best,) = _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, crew.each, keep=1)
         return best
     found: list[np.ndarray] = []
     for _ in range(fit.restarts):
-        found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, keep=PROBES)
+        found += _of_sample(ArrayBlocks(_sample(crew, size, rng)), fit, zero, rng, crew.each, keep=PROBES)
     others = Threads(ArrayBlocks(_sample(crew, _many(size, crew.shape[1]), rng)), map)
     elsewhere = [_refined(others, H, fit, others.moments(), zero, PROBE_SWEEPS) for H in found]
     del others
@@ -86,18 +86,28 @@ def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
     return crew.take(np.sort(rng.choice(crew.shape[0], size, replace=False, shuffle=False)))
 
 
-def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, keep: int) -> list[np.ndarray]:
-    """PROBES random starts, PROBE_SWEEPS each; the bases of the best `keep` of them, taken on until they settle."""
+def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, each: Each, keep: int) -> list[np.ndarray]:
+    """PROBES random starts, PROBE_SWEEPS each; the bases of the best `keep` of them, taken on until they settle.
+
+    Threads take a start each, and where one alone goes on, a block each.
+    """
     moments = Threads(V, map).moments()
     objective = objective_for(fit, moments, zero)
-    probes: list[tuple[State, Crew]] = []
-    for _ in range(PROBES):
+
+    def probe(start: tuple[np.ndarray, np.ndarray]) -> tuple[State, Threads]:
         crew = Threads(V, map)
-        W, H = random_start(V, fit.rank, moments.mean, rng)
-        crew.begin(W.T)
-        probes.append((_sweeps(crew, objective, first_read(crew, objective, H, Codes.KEEP), fit, PROBE_SWEEPS), crew))
-    probes.sort(key=lambda probe: probe[0].records[-1].loss)
-    return [_sweeps(crew, objective, state, fit, SAMPLE_SWEEPS).H for state, crew in probes[:keep]]
+        crew.begin(start[0].T)
+        return _sweeps(crew, objective, first_read(crew, objective, start[1], Codes.KEEP), fit, PROBE_SWEEPS), crew
+
+    def finish(probed: tuple[State, Threads]) -> np.ndarray:
+        return _sweeps(probed[1], objective, probed[0], fit, SAMPLE_SWEEPS).H
+
+    starts = [random_start(V, fit.rank, moments.mean, rng) for _ in range(PROBES)]
+    probes = sorted(each(probe, starts), key=lambda probed: probed[0].records[-1].loss)
+    if keep > 1:
+        return list(each(finish, probes[:keep]))
+    probes[0][1].each = each
+    return [finish(probes[0])]
 
 
 def _refined(crew: Crew, H: np.ndarray, fit: Fit, moments: Moments, zero: float, sweeps: int) -> State:
