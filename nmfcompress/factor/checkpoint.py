@@ -25,7 +25,7 @@ from ..errors import InputError, NmfcError, OtherRun
 from ..settings import Fit
 from .blocks import LARGEST
 from .crew import Crew
-from .objectives import Moments, Sums
+from .sums import Moments, Sums
 from .sweeps import Momentum, State, SweepRecord
 
 FORMAT = 1

@@ -20,10 +20,10 @@ from ..errors import InputError, UsageError
 from . import parts, start
 from .blocks import ArrayBlocks
 from .crew import Order, moments_of
-from .objectives import Moments, Sums
 from .parts import Mark, Plan
 from .placement import PIECE_BYTES, Placement
 from .scheduler import require
+from .sums import Moments, Sums
 
 GATHERED = 256 * 10**6  # bytes of W up to which it is brought here
 _RUNS = count()

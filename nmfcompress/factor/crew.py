@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from .blocks import Blocks, checked
-from .objectives import Codes, Moments, Objective, Sums, total
+from .sums import Codes, Moments, Objective, Sums, total
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")

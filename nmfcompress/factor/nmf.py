@@ -17,7 +17,8 @@ from . import cluster, start
 from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
 from .checkpoint import Checkpoint, OnCheckpoint, data_of
 from .crew import Crew, Threads, workers
-from .objectives import Codes, Moments, Objective, objective_for
+from .objectives import objective_for
+from .sums import Codes, Moments, Objective
 from .sweeps import State, SweepRecord, descend, first_read, read, resumed
 
 
@@ -254,9 +255,10 @@ def transform(
     Returns
     -------
     array, shape (m, rank)
-        For the data that H was learned from, the W that `factorize` returned (Frobenius, no mask: to 1e-4, unless parts
-        are linearly dependent: then codes are not unique, and near-exact fits lose some of their exactness); for other
-        divergences and masks, codes whose loss is the same to about 0.5 %, though entries may differ by more.
+        For the data that H was learned from, the W that `factorize` returned, to 1e-4 (KL: 1e-3; Itakura-Saito
+        has several minima, and a few rows in a hundred may come to another);
+        unless parts are linearly dependent: then codes are not unique, and near-exact fits lose some of their
+        exactness. Not after `inner` 1, which never solves W.
     """
     return transform_as(V, H, Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs), mask).W
 

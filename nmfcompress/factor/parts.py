@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import InputError, NmfcError
 from .blocks import BLOCK_BYTES, ArrayBlocks, row_blocks
 from .crew import Order, Threads, workers
-from .objectives import Codes
+from .sums import Codes
 
 SHARE = 0.5  # of a worker's memory for rows of V as they are stored; parts beyond it are read anew every sweep
 MOST_PARTS = 4096  # enough for hundreds of workers to have shares of equal size, few enough to keep account of

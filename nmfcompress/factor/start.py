@@ -9,7 +9,8 @@ import numpy as np
 from ..settings import Fit
 from .blocks import ArrayBlocks, Blocks
 from .crew import Crew, Each, Threads
-from .objectives import Codes, Moments, Objective, objective_for
+from .objectives import objective_for
+from .sums import Codes, Moments, Objective
 from .sweeps import State, descend, first_read
 
 POWERS = 4  # power iterations of the randomized method

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..settings import Fit
 from .crew import Crew, Order
-from .objectives import Codes, Losses, Objective, Sums
 from .solvers import SOLVERS
+from .sums import Codes, Losses, Objective, Sums
 
 ROUNDING = 10  # a relative_loss below so many units of rounding is noise: nothing is left to gain
 WINDOW = 10  # sweeps over which the fall of the loss is compared with tol
