@@ -19,7 +19,7 @@ LEAPS = (10, 20, 40, 80, 160, 320, 640)  # rounds of coordinate descent after wh
 RIDGE = 1e-13  # relative to G's diagonal: collinear parts have a minimizer too, if not just one
 EMPTY = 1e-20  # relative to the largest part, squared: FLOOR squared and some more
 STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
-MOST_REPEATS = 60
+MOST_REPEATS = 30  # more gain nothing, and are what a small V would spend most of its time on
 
 
 def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) -> np.ndarray:
