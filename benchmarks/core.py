@@ -69,10 +69,10 @@ def sweep() -> Iterator[Figure]:
 
 
 def threads() -> Iterator[Figure]:
-    """Wall time on one thread over that on two, pair by pair."""
+    """Wall time of a whole default run on one thread over that on two."""
     for solver in ("mu", "hals"):
         walls = timed("threads", digits_npy(), HIGH, solver)
-        note = f"20 sweeps: {walls['one']:.2f} s / {walls['two']:.2f} s"
+        note = f"{walls['sweeps']} sweeps: {walls['one']:.2f} s / {walls['two']:.2f} s"
         what = f"{solver}, k={HIGH}: wall time, one thread / two"
         yield judged(what, walls["one"] / walls["two"], 1.6, 1.9, least=True, note=note)
 
