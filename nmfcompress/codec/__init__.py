@@ -1,0 +1,1 @@
+"""W, H <-> bytes: arrays and bytes in and out, no files."""

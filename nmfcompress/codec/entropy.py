@@ -1,0 +1,263 @@
+"""Integers <-> bytes: interleaved rANS over binary decisions, and integer models of them.
+
+A model is written once, as a function of a coder. `Writer` records the decisions that it is given and `Reader` returns
+those that were recorded; both return the bits, so that what comes next may depend on them.
+
+The stream of one chunk: a state of 32 bits for each lane, little-endian, as after the last step of the writer, which
+goes backwards from the last decision to the first; then words of 16 bits. Decisions are numbered in the order in which
+they are asked for; those of one call run `lanes` at a time, decision i on lane i mod lanes, and every call begins with
+lane 0. A reader takes slot = state mod 2^14; the bit is slot >= zeros, its interval [0, zeros) or [zeros, 2^14); state
+becomes width * (state div 2^14) + slot - start. After each step the lanes whose state is below 2^16, in their order,
+take a word: state = 65536 * state + word. At the end every state is 2^16 again and no word is left. Duda, "Asymmetric
+numeral systems", arXiv:1311.2540, 2013; Giesen, "Interleaved entropy coders", arXiv:1402.3392, 2014.
+
+A decision costs -log2(zeros / 2^14) bits or its complement's; a lane costs 2 bytes and the rest of its state. All
+arithmetic is on integers, so that a stream is read alike on every machine.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Sequence
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import InputError
+
+BITS = 14  # of a probability
+ONE = 1 << BITS
+LOW = 1 << 16  # a state stays in LOW .. LOW * LOW - 1
+LANES = 4096  # at most
+
+
+class Coder(Protocol):
+    """What a model is a function of."""
+
+    def bits(self, values: np.ndarray | None, zeros: np.ndarray) -> np.ndarray:
+        """Code decisions that do not depend on each other.
+
+        Parameters
+        ----------
+        values : array of bool, shape (chunks, n)
+            For a Writer; a Reader does not look at it.
+        zeros : array of int, shape (chunks, n)
+            How likely the bit is 0, as a frequency out of 2**14: 1 to 2**14 - 1; 2**14 where it is 0 for certain and
+            costs nothing.
+
+        Returns
+        -------
+        array of bool, shape (chunks, n)
+        """
+
+
+class Writer:
+    """Records decisions, and makes a stream of each chunk.
+
+    Parameters
+    ----------
+    lanes : int
+        1 to 4096: more are faster, and cost 2 to 4 bytes each in every chunk.
+    chunks : int
+        Streams that are made side by side.
+    """
+
+    def __init__(self, lanes: int, chunks: int = 1):
+        self._lanes, self._chunks = lanes, chunks
+        self._calls: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def bits(self, values: np.ndarray | None, zeros: np.ndarray) -> np.ndarray:
+        assert values is not None  # noqa: S101
+        self._calls.append((np.asarray(values, dtype=bool), np.asarray(zeros, dtype=np.uint16)))
+        return self._calls[-1][0]
+
+    def finish(self) -> list[bytes]:
+        """The streams, one a chunk."""
+        states = np.full((self._chunks, self._lanes), LOW, dtype=np.int64)
+        words: list[np.ndarray] = []
+        chunks: list[np.ndarray] = []
+        for values, zeros in reversed(self._calls):
+            zeros = zeros.astype(np.int64)
+            width, start = np.where(values, ONE - zeros, zeros), np.where(values, zeros, 0)
+            for first in reversed(range(0, values.shape[1], self._lanes)):
+                step = slice(first, first + self._lanes)
+                w = width[:, step]
+                state = states[:, : w.shape[1]]
+                full = state >= w << (32 - BITS)
+                where = np.nonzero(full)
+                words.append(state[where] & (LOW - 1))
+                chunks.append(where[0])
+                state = np.where(full, state >> 16, state)
+                quotient = (state / w).astype(np.int64)  # exact: both are far below 2**53
+                states[:, : w.shape[1]] = (quotient << BITS) + state - quotient * w + start[:, step]
+        self._calls.clear()
+        order = np.concatenate(chunks[::-1]) if chunks else np.empty(0, np.int64)
+        stream = np.concatenate(words[::-1]).astype("<u2") if words else np.empty(0, "<u2")
+        heads = states.astype("<u4")
+        if self._chunks == 1:
+            return [heads[0].tobytes() + stream.tobytes()]
+        ends = np.cumsum(np.bincount(order, minlength=self._chunks))
+        parts = np.split(stream[np.argsort(order, kind="stable")], ends)
+        return [head.tobytes() + part.tobytes() for head, part in zip(heads, parts, strict=False)]
+
+
+class Reader:
+    """Returns the decisions of streams that a Writer made with as many lanes.
+
+    Parameters
+    ----------
+    streams : sequence of bytes
+        One a chunk.
+    lanes : int
+
+    Raises
+    ------
+    InputError
+        A stream is too short; here, in `bits`, or in `finish`.
+    """
+
+    def __init__(self, streams: Sequence[bytes], lanes: int):
+        if any(len(stream) < 4 * lanes or len(stream) % 2 for stream in streams):
+            raise InputError("a stream is cut off")
+        heads = [np.frombuffer(stream, "<u4", lanes) for stream in streams]
+        self._lanes, self._states = lanes, np.array(heads, dtype=np.int64).reshape(len(streams), lanes)
+        if (self._states < LOW).any():
+            raise InputError("a stream begins with a state that is none")
+        counts = np.array([len(stream) // 2 - 2 * lanes for stream in streams], dtype=np.int64)
+        self._ends = np.cumsum(counts)
+        self._next = self._ends - counts
+        self._words = np.concatenate([np.frombuffer(stream, "<u2", offset=4 * lanes) for stream in streams] + [[0]])
+        self._words = self._words.astype(np.int64)
+
+    def bits(self, values: np.ndarray | None, zeros: np.ndarray) -> np.ndarray:
+        found = np.empty(zeros.shape, dtype=bool)
+        zeros = np.asarray(zeros, dtype=np.int64)
+        for first in range(0, zeros.shape[1], self._lanes):
+            step = slice(first, first + self._lanes)
+            z = zeros[:, step]
+            state = self._states[:, : z.shape[1]]
+            slot = state & (ONE - 1)
+            one = slot >= z
+            state = np.where(one, ONE - z, z) * (state >> BITS) + slot - np.where(one, z, 0)
+            short = state < LOW
+            if short.any():
+                taken = np.cumsum(short, axis=1)
+                word = self._words[np.minimum(self._next[:, None] + taken - 1, len(self._words) - 1)]
+                state = np.where(short, (state << 16) + word, state)
+                self._next = self._next + taken[:, -1]
+                if (self._next > self._ends).any():
+                    raise InputError("a stream is cut off or damaged")
+            self._states[:, : z.shape[1]] = state
+            found[:, step] = one
+        return found
+
+    def finish(self) -> None:
+        """Raise InputError unless all words have been used and the states are as they were at the beginning."""
+        if (self._next != self._ends).any() or (self._states != LOW).any():
+            raise InputError("a stream does not end where its data do: it is damaged")
+
+
+def lanes_for(bits: float) -> int:
+    """How many lanes a stream of about so many bits is worth, a power of two: they cost half a per cent, at most."""
+    return 1 << max(0, min(9, int(bits / 8 * 0.005 / 3).bit_length() - 1))
+
+
+@cache
+def squash_table() -> np.ndarray:
+    """Zeros for log-odds of a 1 in eighths, from -LOGITS to LOGITS: round(2^14 / (1 + exp(x / 8))), 1 to 2^14 - 1.
+
+    Computed in decimal numbers of 30 digits, so that it is the same on every machine.
+    """
+    with decimal.localcontext(decimal.Context(prec=30)):
+        values = [ONE / (1 + (decimal.Decimal(x) / 8).exp()) for x in range(-LOGITS, LOGITS + 1)]
+        whole = [int(value.to_integral_value(decimal.ROUND_HALF_UP)) for value in values]
+    return np.clip(np.array(whole, dtype=np.int64), 1, ONE - 1)
+
+
+LOGITS = 80  # eighths: 10, odds of 22,000
+
+
+def squash(logits: np.ndarray) -> np.ndarray:
+    """Zeros, as `Coder.bits` takes them, for integer log-odds of a 1 in eighths."""
+    found: np.ndarray = squash_table()[np.clip(logits, -LOGITS, LOGITS) + LOGITS]
+    return found
+
+
+class Adaptive:
+    """Counts of zeros and ones under each context, from which come the probabilities of the next.
+
+    Krichevsky and Trofimov's estimate; the counts are halved where they pass `limit`, so that it follows what changes.
+    """
+
+    def __init__(self, contexts: int, limit: int = 1024):
+        self._counts, self._limit = np.zeros((2, contexts), dtype=np.int64), limit
+
+    def zeros(self, which: np.ndarray) -> np.ndarray:
+        """How likely a 0 is under these contexts, as `Coder.bits` takes it."""
+        zero, one = self._counts[:, which]
+        likely: np.ndarray = np.clip((2 * zero + 1) * ONE // (2 * (zero + one) + 2), 1, ONE - 1)
+        return likely
+
+    def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
+        """Code n bits of the one chunk there is under the contexts `which` (n,), and learn from all of them at once."""
+        bits: np.ndarray = coder.bits(None if values is None else values[None], self.zeros(which)[None])[0]
+        contexts = self._counts.shape[1]
+        self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts).reshape(2, contexts)
+        over = self._counts.sum(axis=0) > self._limit
+        self._counts[:, over] >>= 1
+        return bits
+
+
+EVEN = ONE // 2
+LENGTHS = 33  # of magnitudes in bits
+
+
+class AdaptiveIntegers:
+    """Integers below 2^32 in magnitude, under contexts: is it zero, its sign, its length in bits, its bits.
+
+    Zero, sign, each step of the length and the bit after the first are learned per context; what is left is even.
+    """
+
+    def __init__(self, contexts: int, signed: bool = True, limit: int = 1024):
+        self._signed = signed
+        self._zero, self._sign = Adaptive(contexts, limit), Adaptive(contexts, limit)
+        self._length, self._second = Adaptive(contexts * LENGTHS, limit), Adaptive(contexts * LENGTHS, limit)
+
+    def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
+        """Code n integers under the contexts `which` (n,); returns them, int64."""
+        given = None if values is None else np.abs(values)
+        there = self._zero.code(coder, None if given is None else given > 0, which)
+        found = np.zeros(len(which), dtype=np.int64)
+        places = np.flatnonzero(there)
+        if not len(places):
+            return found
+        contexts, size = which[places], None if given is None else given[places]
+        negative = np.zeros(len(places), dtype=bool)
+        if self._signed:
+            negative = self._sign.code(coder, None if values is None else values[places] < 0, contexts)
+        length = np.ones(len(places), dtype=np.int64)
+        open_ = np.arange(len(places))
+        for step in range(1, LENGTHS):
+            longer = self._length.code(
+                coder, None if size is None else size[open_] >> step > 0, contexts[open_] * LENGTHS + step
+            )
+            open_ = open_[longer]
+            length[open_] += 1
+            if not len(open_):
+                break
+        if length.max() >= LENGTHS:
+            raise InputError("a number in it is beyond 32 bits: it is damaged")
+        magnitude = np.ones(len(places), dtype=np.int64)
+        for bit in range(1, int(length.max())):
+            long = np.flatnonzero(length > bit)
+            shift = length[long] - 1 - bit
+            given_bits = None if size is None else size[long] >> shift & 1 == 1
+            if bit == 1:
+                ones = self._second.code(coder, given_bits, contexts[long] * LENGTHS + length[long])
+            else:
+                even = np.full((1, len(long)), EVEN)
+                ones = coder.bits(None if given_bits is None else given_bits[None], even)[0]
+            magnitude[long] = 2 * magnitude[long] + ones
+        found[places] = np.where(negative, -magnitude, magnitude)
+        return found
