@@ -18,7 +18,12 @@ _HOMES = {
     "Picture": "images.picture",
     "Stack": "images.archives",
     "SweepRecord": "factor.sweeps",
+    "decode_image": "codec.image",
+    "decode_stack": "codec.collection",
+    "encode_image": "codec.image",
+    "encode_stack": "codec.collection",
     "factorize": "factor.nmf",
+    "info": "codec.opened",
     "psnr": "metrics",
     "read_image": "images.pictures",
     "read_stack": "images.stacks",
@@ -28,6 +33,11 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from .codec.collection import decode_stack as decode_stack
+    from .codec.collection import encode_stack as encode_stack
+    from .codec.image import decode_image as decode_image
+    from .codec.image import encode_image as encode_image
+    from .codec.opened import info as info
     from .errors import NmfcError as NmfcError
     from .factor.nmf import Factorization as Factorization
     from .factor.nmf import factorize as factorize

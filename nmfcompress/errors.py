@@ -44,6 +44,12 @@ class OutputError(NmfcError):
     """An output that cannot be written: it exists, it is an input, its folder refuses it."""
 
 
+class TargetMissed(NmfcError):
+    """A size or quality that cannot be reached; the message has the best that can."""
+
+    exit_code = 3
+
+
 class ClusterError(NmfcError):
     """A scheduler that cannot be reached, or workers that are lost faster than their work is done."""
 

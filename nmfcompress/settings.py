@@ -11,7 +11,9 @@ from .errors import UsageError
 SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
 INITS = ("auto", "sample", "random", "nndsvda")
+ARRANGEMENTS = ("rows", "patches", "stack", "bands")
 ARCHIVE_FILES = 1000  # more pictures than this ask for --all
+CODECS = ("nmfc", "svd", "jpeg", "webp", "avif", "jp2")  # families of codecs that are compared
 
 
 def check(right: bool, name: str, value: object, expected: str) -> None:
@@ -132,6 +134,57 @@ IDLE = {  # fields of Fit that mean nothing where the basis is given: their opti
 
 
 @dataclass(frozen=True)
+class Coding:
+    """How pictures become a .nmfc file.
+
+    Parameters
+    ----------
+    rank : int or None
+        Parts, or with a target the most of them.
+    step : float or None
+        How coarsely, in grey levels of 255: 2 is fine, 8 typical, 30 a blur.
+    min_psnr : float or None
+        dB that the decoded pictures must reach: 20 a blur, 30 good, 40 hard to tell apart.
+    target_size : int or None
+        Bytes of the file at most.
+    arrangement : {"rows", "patches", "stack", "bands"} or None
+        How pixels become V; None is chosen from the pictures.
+    seed : int
+    jobs : int or None
+    """
+
+    rank: int | None = None
+    step: float | None = None
+    min_psnr: float | None = None
+    target_size: int | None = None
+    arrangement: str | None = None
+    seed: int = 0
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.rank is None or count(self.rank), "rank", self.rank, "a whole number from 1")
+        check(self.step is None or _within(self.step, 0.01, 255), "step", self.step, "0.01 to 255 grey levels")
+        check(self.min_psnr is None or _within(self.min_psnr, 1, 200), "min_psnr", self.min_psnr, "1 to 200 dB")
+        check(self.target_size is None or count(self.target_size), "target_size", self.target_size, "bytes from 1")
+        both = self.min_psnr is not None and self.target_size is not None
+        check(not both, "target_size", "given with min_psnr", "one of the two")
+        check(not (self.targets and self.step is not None), "step", "given with a target", "one of the two")
+        known = self.arrangement is None or self.arrangement in ARRANGEMENTS
+        check(known, "arrangement", self.arrangement, "one of " + ", ".join(ARRANGEMENTS))
+        check(count(self.seed, 0), "seed", self.seed, "a whole number from 0")
+        check(self.jobs is None or count(self.jobs), "jobs", self.jobs, "a whole number from 1")
+
+    @property
+    def targets(self) -> bool:
+        """Whether a size or a quality is to be met."""
+        return self.min_psnr is not None or self.target_size is not None
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which pictures of a collection are taken; every condition given must hold.
 
@@ -176,7 +229,7 @@ def _is_count(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def parse_bytes(text: str) -> int:
+def parse_bytes(text: str, name: str = "--max-memory") -> int:
     """'20KB', '1.5GB', '512MiB', '4096' -> bytes; KB is 1,000 and KiB 1,024."""
     units = {"": 1, "b": 1}
     for power, letter in enumerate("kmgt", start=1):
@@ -188,7 +241,7 @@ def parse_bytes(text: str) -> int:
         right = 1 <= value < 2**62
     except (KeyError, ValueError):
         right = False
-    check(right, "--max-memory", text, "bytes such as 500MB, 2GB or 512MiB")
+    check(right, name, text, "bytes such as 500MB, 2GB or 512MiB")
     return int(value)
 
 
@@ -286,6 +339,28 @@ class Writing:
     def __post_init__(self) -> None:
         check(not (self.overwrite and self.skip_existing), "--skip-existing", "given with -f", "one of the two")
         check(self.show >= 1, "--show", self.show, "a whole number from 1")
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """What is compared.
+
+    Parameters
+    ----------
+    codecs : tuple of str
+        Families of codecs, of `CODECS`.
+    rates : int
+        Qualities of each codec: 2 make a line, 6 a curve.
+    size : int or None
+        Bytes of the pictures that are put side by side; None is in the middle of what the codecs reach.
+    """
+
+    codecs: tuple[str, ...] = CODECS
+    rates: int = 6
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        check(count(self.rates) and self.rates <= 50, "--rates", self.rates, "a whole number from 1 to 50")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,195 @@
+"""A collection <-> `.nmfc`: as a stack with shared parts, or as bands that a few maps explain."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError, UsageError
+from ..factor.crew import workers
+from ..factor.nmf import cores
+from ..settings import Coding
+from . import stack
+from .bands import Bands
+from .drafts import Coded, OnStage, coded, mse_of, silent
+from .header import Header, Meta
+from .image import checked
+from .integer import STEP_OF_PRICE, blocks_of
+from .opened import Opened, open_container
+from .targets import meet
+
+STEP = 8.0  # where nothing is asked
+STEPS = (0.05, 120.0)  # between which a target is sought
+MOST_PARTS = 512  # unless told
+BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
+FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
+SHRINK = 0.6  # of the logarithm of the size, likewise
+TURN = 0.08  # at most, of the logarithm of the price, in one round of learning
+
+
+def encode_stack(
+    images: np.ndarray, *, arrangement: str | None = None, rank: int | None = None, step: float | None = None,
+    min_psnr: float | None = None, target_size: int | None = None, basis_from: bytes | None = None,
+    meta: Meta | None = None, seed: int = 0, jobs: int | None = None,
+) -> bytes:  # fmt: skip
+    """A collection of aligned pictures as the bytes of a `.nmfc` file.
+
+    Parameters
+    ----------
+    images : array, shape (n, h, w) or (n, h, w, 3)
+        uint8, uint16, or floats within 0..1. What is sliced like such an array, and read in blocks, will do.
+    arrangement : {"stack", "bands"}, optional
+        "stack" finds parts that the pictures share, each picture a few of them; "bands" few maps that all pictures are
+        mixed from, as in spectral bands or the frames of a steady movie. Chosen from the pictures by default.
+    rank : int, optional
+        Parts: by default the root of the number of pictures ("stack"), 8 ("bands"); with a target the most of them.
+    step : float, optional
+        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur.
+    min_psnr, target_size : float, int, optional
+        dB of all pictures together, at most half a dB more; or bytes of the file, at most.
+    basis_from : bytes, optional
+        Another `.nmfc` file of mode stack, whose parts are taken: they are not stored again, and `decode_stack` needs
+        that file too.
+    meta : Meta, optional
+        Names, labels and the like.
+    seed, jobs
+        As for `factorize`; the bytes do not depend on `jobs`.
+
+    Raises
+    ------
+    TargetMissed
+        The target cannot be reached; the message says what can.
+    InputError, UsageError
+        The pictures are none, or the options contradict each other.
+    """
+    coding = Coding(rank, step, min_psnr, target_size, arrangement, seed, jobs)
+    origin = None if basis_from is None else open_container(basis_from)
+    return coded_stack(images, coding, meta, origin=origin).data
+
+
+def coded_stack(
+    images: Any, coding: Coding, meta: Meta | None = None, header: Header | None = None, origin: Opened | None = None,
+    on_stage: OnStage = silent,
+) -> Coded:  # fmt: skip
+    """`encode_stack` as settings say."""
+    if isinstance(images, np.ndarray) or not hasattr(images, "shape"):
+        images = checked(images, (3, 4))
+    header = header or Header(tuple(images.shape), np.dtype(images.dtype))
+    arrangement = coding.arrangement or arrangement_for(images, origin is not None)
+    if arrangement not in ("stack", "bands"):
+        raise UsageError(f"arrangement is {arrangement} for a collection (expected stack or bands)")
+    if arrangement == "bands":
+        if origin is not None:
+            raise UsageError("a basis is given with arrangement bands (expected stack: the maps belong to one scene)")
+        return _bands(images, coding, header, meta or Meta(), on_stage)
+    return _stack(images, coding, header, meta or Meta(), origin, on_stage)
+
+
+def arrangement_for(images: Any, given: bool = False) -> str:
+    """What suits a collection: bands where neighbours are alike and few, else a stack.
+
+    Bands of a spectrum, and frames of a steady movie, are about as far from their neighbours as noise goes; digits and
+    faces are as far from the next as from any other.
+    """
+    n = len(images)
+    if given or n < 8 or len(images.shape) != 3 or n > 20_000:
+        return "stack"
+    places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int))
+    first = np.stack([np.asarray(images[int(i)], np.float64) for i in places])
+    following = np.stack([np.asarray(images[int(i) + 1], np.float64) for i in places])
+    spread = (
+        np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
+    )
+    near = np.square(first - following).mean()
+    return "bands" if near < 0.25 * spread else "stack"
+
+
+def stack_rank(n: int, pixels: int, coding: Coding) -> int:
+    """Parts of a stack: more for more pictures, as they share the cost; no more than a small file can hold."""
+    rank = coding.rank or min(MOST_PARTS, max(4, round(math.sqrt(n))))
+    if coding.target_size is not None:
+        rank = min(rank, max(1, coding.target_size // 400))
+    return max(1, min(rank, n, pixels))
+
+
+def price_of(step: float, pixels: int) -> float:
+    """What a bit is worth, in squared grey levels of a picture, for parts of a step of so many grey levels a pixel."""
+    return STEP_OF_PRICE * step**2 * pixels
+
+
+def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Opened | None, on_stage: OnStage) -> Coded:
+    n, pixels = header.shape[0], header.pixels
+    peak2 = 255.0**2
+    with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
+        coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
+        if coding.min_psnr is not None:
+            step = math.sqrt(0.13 * peak2 / 10 ** (coding.min_psnr / 10))
+        else:
+            step = coding.step or STEP
+
+        def steer(price: float, mse: float, size: float) -> float:
+            miss = 0.0
+            if coding.min_psnr is not None:
+                miss = (10 * math.log10(peak2 / max(mse, 1e-9)) - coding.min_psnr - 0.2) / FALL
+            elif coding.target_size is not None:
+                miss = math.log(max(size * n * 0.95 + 90 * coder.rank, 1) / coding.target_size) / SHRINK
+            low, high = price_of(STEPS[0], pixels), price_of(STEPS[1], pixels)
+            return min(max(price * math.exp(min(max(0.3 * miss, -TURN), TURN)), low), high)
+
+        price = price_of(step, pixels)
+        if origin is not None:
+            coder.take(stack.read_parts(origin.container, header), price)
+        else:
+            price = coder.learn(stack_rank(n, pixels, coding), price, steer)
+
+        def draft(step: float) -> Coded:
+            made = coder.draft(price_of(step, pixels))
+            return coded("stack", header, meta, made.sections, coder.rank, made.mse)
+
+        learned = math.sqrt(price / price_of(1.0, pixels))
+        if not coding.targets:
+            return draft(learned)
+        return meet(draft, coding, learned, *STEPS)
+
+
+def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
+    images = np.asarray(images[:] if not isinstance(images, np.ndarray) else images)
+    rank = max(1, min(coding.rank or BANDS_RANK, 32, len(images)))
+    coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
+
+    def draft(step: float) -> Coded:
+        made = coder.encode(step)
+        on_stage("bands", 1.0)
+        return coded("bands", header, meta, made.sections, rank, mse_of(made.images, images))
+
+    if not coding.targets:
+        return draft(coding.step or BANDS_STEP)
+    return meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
+
+
+def decode_stack(
+    data: bytes, index: Any = None, rank: int | None = None, basis_from: bytes | None = None
+) -> np.ndarray:
+    """The pictures of a `.nmfc` file, (n, h, w) or (n, h, w, 3), of the type that they had.
+
+    Parameters
+    ----------
+    index : int or sequence of int, optional
+        Only these, in this order; of a stack only the chunks that hold them are decoded.
+    rank : int, optional
+        Only the first so many parts: coarse pictures.
+    basis_from : bytes, optional
+        The file whose parts these pictures are made of, where they have none of their own.
+
+    Raises
+    ------
+    InputError
+        It is no such file, damaged, or `basis_from` is missing or another; an index is beyond the pictures.
+    """
+    origin = None if basis_from is None else open_container(basis_from)
+    places = None if index is None else np.atleast_1d(np.asarray(index))
+    if places is not None and (places.ndim != 1 or places.dtype.kind not in "iu"):
+        raise InputError(f"index is of type {places.dtype} (expected whole numbers from 0)")
+    return open_container(data).pictures(places, rank, origin)

@@ -1,0 +1,173 @@
+"""The container: a few named sections, each with its checksum, behind a header that has one of its own.
+
+    bytes        what
+    5            93 4E 4D 46 43: "\\x93NMFC"
+    1            the version of the format, 1
+    1            the mode: how pixels became a matrix (MODES)
+    1            the number of sections
+    each         a byte, the section's number (SECTIONS); its length, a varint; its CRC-32, 4 bytes, little-endian
+    4            CRC-32 of all bytes so far
+                 the sections one after the other
+    4            CRC-32 of all bytes so far
+
+A varint has 7 bits a byte, the lowest first; all bytes but the last have bit 7 set, and it has no more bytes than it
+needs. Sections stand in rising order of their numbers, each at most once. One numbered 128 or above may be skipped by
+who does not know it; any other unknown number is refused, and so are bytes after the end. A reader of version N reads
+all before it; a file of a later version is refused by name.
+
+Every single flipped bit and every truncation is found: each byte is under one checksum, nearly all under two.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+MAGIC = b"\x93NMFC"
+VERSION = 1
+MODES = ("rows", "patches", "stack", "bands")
+SECTIONS = {  # what a section holds: see the file of each mode
+    "head": 1,  # shape and type of the pixels (header.py)
+    "parts": 2, "steps": 3, "curve": 4, "contexts": 5, "codes": 6, "origin": 7,
+    "maps": 8, "weights": 9, "scales": 10, "levels": 11, "filter": 12, "means": 13, "luma": 14, "chroma": 15,
+    "model": 16,
+    "meta": 64,  # what goes with the pictures: names, labels, profiles (header.py)
+}  # fmt: skip
+NAMES = {number: name for name, number in SECTIONS.items()}
+ANCILLARY = 128
+MOST_SECTIONS = 64
+
+
+@dataclass(frozen=True)
+class Container:
+    """A file taken apart: its mode, and its sections by name."""
+
+    mode: str
+    sections: dict[str, bytes]
+
+    def section(self, name: str) -> bytes:
+        """One that must be there."""
+        if name not in self.sections:
+            raise InputError(f"it has no section {name!r}, which {self.mode} needs")
+        return self.sections[name]
+
+
+def pack(mode: str, sections: Mapping[str, bytes]) -> bytes:
+    """The file: empty sections are left out."""
+    present = sorted((SECTIONS[name], data) for name, data in sections.items() if data)
+    head = MAGIC + bytes([VERSION, MODES.index(mode), len(present)])
+    for number, data in present:
+        head += bytes([number]) + varint(len(data)) + zlib.crc32(data).to_bytes(4, "little")
+    head += zlib.crc32(head).to_bytes(4, "little")
+    body = head + b"".join(data for _, data in present)
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def unpack(data: bytes) -> Container:
+    """The sections of a file, all of whose checksums are right.
+
+    Raises
+    ------
+    InputError
+        What is wrong: no such file, of a later version, cut off, damaged, or with more behind its end.
+    """
+    if not data.startswith(MAGIC):
+        raise InputError("is no .nmfc file" if data else "is empty")
+    fields = Fields(data, len(MAGIC))
+    version = fields.byte()
+    if version > VERSION:
+        raise InputError(f"is of version {version} of the format, later than the {VERSION} that this nmfc reads")
+    if version == 0:
+        raise InputError("is damaged: its version is 0")
+    mode, count = fields.byte(), fields.byte()
+    if count > MOST_SECTIONS:
+        raise InputError(f"is damaged: it says that it has {count} sections")
+    listed = [(fields.byte(), fields.varint(), fields.number(4)) for _ in range(count)]
+    if fields.number(4) != zlib.crc32(data[: fields.place - 4]):
+        raise InputError("is damaged: the checksum of its header is wrong")
+    end = fields.place + sum(length for _, length, _ in listed) + 4
+    if len(data) < end:
+        raise InputError(f"is cut off: {len(data):,} bytes of {end:,}")
+    if len(data) > end:
+        raise InputError(f"has {len(data) - end:,} bytes behind its end")
+    if mode >= len(MODES):
+        raise InputError(f"is of mode {mode}, which this nmfc does not know")
+    sections: dict[str, bytes] = {}
+    before = 0
+    for number, length, mark in listed:
+        content = data[fields.place : fields.place + length]
+        fields.place += length
+        name = NAMES.get(number)
+        if number <= before:
+            raise InputError("is damaged: its sections are out of order")
+        if name is None and number < ANCILLARY:
+            raise InputError(f"has a section of number {number}, which this nmfc does not know: a later one is needed")
+        if zlib.crc32(content) != mark:
+            raise InputError(f"is damaged: the checksum of its section {name or number!r} is wrong")
+        before = number
+        if name is not None:
+            sections[name] = content
+    if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        raise InputError("is damaged: the checksum of the whole is wrong")
+    return Container(MODES[mode], sections)
+
+
+def varint(value: int) -> bytes:
+    """A number >= 0, 7 bits a byte."""
+    out = bytearray()
+    while True:
+        low, value = value & 127, value >> 7
+        out.append(low | 128 * (value > 0))
+        if not value:
+            return bytes(out)
+
+
+class Fields:
+    """Reads numbers off bytes, one after the other.
+
+    Raises
+    ------
+    InputError
+        There are not as many bytes, or a varint is none.
+    """
+
+    def __init__(self, data: bytes, place: int = 0):
+        self.data, self.place = data, place
+
+    def take(self, count: int) -> bytes:
+        """So many bytes."""
+        if count > len(self.data) - self.place:
+            raise InputError("is cut off or damaged: a field goes beyond its end")
+        self.place += count
+        return self.data[self.place - count : self.place]
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def number(self, size: int) -> int:
+        """Of so many bytes, little-endian."""
+        return int.from_bytes(self.take(size), "little")
+
+    def varint(self) -> int:
+        """A number below 2^56."""
+        value = 0
+        for shift in range(0, 56, 7):
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                if byte == 0 and shift:
+                    break
+                return value
+        raise InputError("is damaged: a number in it is none")
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self.take(len(self.data) - self.place)
+
+    def done(self) -> None:
+        """Raise InputError if anything is left."""
+        if self.place != len(self.data):
+            raise InputError(f"is damaged: {len(self.data) - self.place:,} bytes too many in a section")

@@ -1,0 +1,219 @@
+"""The sections that every mode has: `head`, what the pixels are, and `meta`, what goes with them.
+
+head: a byte for the type (TYPES), in which bit 7 says that values had a range of their own, bit 6 that there is one
+picture rather than a collection of one; varints: pictures, height, width, channels (1 has no axis of its own); with bit
+7 the lowest and the highest value, two float64, little-endian: they are what is 0 and 1 here.
+
+meta: bytes as zlib deflates them, of fields one after the other: a byte for its kind (KINDS), a varint for its length,
+its bytes. Text is UTF-8, parts of a list end with a NUL byte.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError, TooLarge
+from .container import Fields, varint
+
+TYPES = ("uint8", "uint16", "float32", "float64")
+OWN_RANGE, SINGLE = 128, 64
+KINDS = {"icc": 1, "exif": 2, "dpi": 3, "alpha": 4, "names": 5, "numbers": 6, "words": 7, "indices": 8, "mode": 9}
+NAMES = {number: name for name, number in KINDS.items()}
+MOST_META = 2**26  # bytes of it once they are inflated
+MOST_VALUES = 2**33  # pixel values of all pictures together, whatever is allowed
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the pixels are.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n, h, w) or (n, h, w, channels).
+    dtype : numpy.dtype
+        uint8, uint16, float32 or float64; floats lie within 0..1.
+    low, high : float
+        What 0 and 1 stand for, where floats were scaled.
+    single : bool
+        It is one picture, n is 1.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    low: float = 0.0
+    high: float = 1.0
+    single: bool = False
+
+    def pack(self) -> bytes:
+        """The section."""
+        own = (self.low, self.high) != (0.0, 1.0)
+        kind = TYPES.index(self.dtype.name) | own * OWN_RANGE | self.single * SINGLE
+        sides = (*self.shape, 1)[:4]
+        data = bytes([kind]) + b"".join(varint(side) for side in sides)
+        return data + (struct.pack("<2d", self.low, self.high) if own else b"")
+
+    @property
+    def values(self) -> int:
+        """Pixel values of all pictures together."""
+        count = 1
+        for side in self.shape:
+            count *= side
+        return count
+
+    @property
+    def pixels(self) -> int:
+        """Values of one picture."""
+        return self.values // self.shape[0]
+
+
+def read_header(data: bytes) -> Header:
+    """The header again.
+
+    Raises
+    ------
+    InputError
+        It is none, or speaks of pictures that cannot be.
+    """
+    fields = Fields(data)
+    kind = fields.byte()
+    sides = [fields.varint() for _ in range(4)]
+    low, high = struct.unpack("<2d", fields.take(16)) if kind & OWN_RANGE else (0.0, 1.0)
+    fields.done()
+    number = kind & ~(OWN_RANGE | SINGLE)
+    if number >= len(TYPES) or 0 in sides or sides[3] > 4 or (kind & SINGLE and sides[0] != 1):
+        raise InputError("is damaged: its header makes no sense")
+    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+        raise InputError("is damaged: the range of its values is none")
+    header = Header(
+        tuple(sides if sides[3] > 1 else sides[:3]), np.dtype(TYPES[number]), low, high, bool(kind & SINGLE)
+    )
+    if header.values > MOST_VALUES:
+        raise TooLarge(f"its header says {' x '.join(map(str, sides))} values, more than are ever read")
+    return header
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What goes with the pictures.
+
+    Parameters
+    ----------
+    icc, exif : bytes, optional
+        Colour profile, and EXIF with its prefix, of the one picture there is.
+    dpi : (float, float), optional
+    alpha : array of uint8, shape (h, w), optional
+    mode : str
+        Pillow's word for the pixels of the file.
+    names : tuple of str
+        Of the pictures, if each had one.
+    labels : array, shape (n,), int64 or text, optional
+    indices : array of int64, shape (n,), optional
+        The place of each picture in the array it was taken from.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    alpha: np.ndarray | None = field(default=None, compare=False)
+    mode: str = ""
+    names: tuple[str, ...] = ()
+    labels: np.ndarray | None = field(default=None, compare=False)
+    indices: np.ndarray | None = field(default=None, compare=False)
+
+    def pack(self) -> bytes:
+        """The section; nothing where there is nothing."""
+        found: dict[str, bytes] = {"icc": self.icc or b"", "exif": self.exif or b"", "mode": self.mode.encode()}
+        if self.dpi is not None:
+            found["dpi"] = struct.pack("<2d", *self.dpi)
+        if self.alpha is not None:
+            # rows less the row above: what is smooth deflates well
+            found["alpha"] = np.diff(self.alpha, axis=0, prepend=np.zeros_like(self.alpha[:1])).tobytes()
+        if self.names:
+            found["names"] = _texts(self.names)
+        if self.labels is not None:
+            if self.labels.dtype.kind in "iu":
+                found["numbers"] = _numbers(self.labels)
+            else:
+                found["words"] = _texts(self.labels.tolist())
+        if self.indices is not None and not np.array_equal(self.indices, np.arange(len(self.indices))):
+            found["indices"] = _numbers(np.diff(self.indices, prepend=0))
+        return _packed(found)
+
+
+def _packed(found: Mapping[str, bytes]) -> bytes:
+    plain = b"".join(bytes([KINDS[name]]) + varint(len(data)) + data for name, data in found.items() if data)
+    return zlib.compress(plain, 9) if plain else b""
+
+
+def _texts(texts: object) -> bytes:
+    return b"".join(str(text).replace("\0", "").encode("utf-8", "surrogateescape") + b"\0" for text in texts)  # type: ignore[attr-defined]
+
+
+def _numbers(values: np.ndarray) -> bytes:
+    """Each byte of int64 on its own, so that those that are always 0 deflate to nothing."""
+    return values.astype("<i8").view(np.uint8).reshape(-1, 8).T.tobytes()
+
+
+def read_meta(data: bytes, header: Header) -> Meta:
+    """What goes with the pictures again; fields of unknown kinds are passed over.
+
+    Raises
+    ------
+    InputError
+        The section is none, or not for as many pictures.
+    """
+    if not data:
+        return Meta()
+    inflate = zlib.decompressobj()
+    try:
+        plain = inflate.decompress(data, MOST_META)
+    except zlib.error:
+        raise InputError("is damaged: what goes with its pictures cannot be inflated") from None
+    if not inflate.eof or inflate.unused_data:
+        raise InputError("is damaged: what goes with its pictures does not end where it should")
+    fields, found = Fields(plain), {}
+    while fields.place < len(plain):
+        name = NAMES.get(fields.byte())
+        content = fields.take(fields.varint())
+        if name is not None:
+            found[name] = content
+    n, shape = header.shape[0], header.shape[1:3]
+
+    def sized(name: str, size: int) -> bytes | None:
+        if name in found and len(found[name]) != size:
+            raise InputError(f"is damaged: its {name} are not for {n:,} pictures of this size")
+        return found.get(name)
+
+    def numbers(name: str) -> np.ndarray | None:
+        content = sized(name, 8 * n)
+        if content is None:
+            return None
+        return np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(8, n).T).view("<i8")[:, 0].astype(np.int64)
+
+    def texts(name: str) -> tuple[str, ...]:
+        parts = found.get(name, b"").split(b"\0")[:-1]
+        if parts and len(parts) != n:
+            raise InputError(f"is damaged: its {name} are not for {n:,} pictures")
+        return tuple(part.decode("utf-8", "surrogateescape") for part in parts)
+
+    dpi, alpha = sized("dpi", 16), sized("alpha", shape[0] * shape[1])
+    words, steps = texts("words"), numbers("indices")
+    resolution = struct.unpack("<2d", dpi) if dpi is not None else None
+    return Meta(
+        icc=found.get("icc"),
+        exif=found.get("exif"),
+        dpi=resolution if resolution is not None and np.isfinite(resolution).all() else None,
+        alpha=None
+        if alpha is None
+        else np.cumsum(np.frombuffer(alpha, np.uint8).reshape(shape), axis=0, dtype=np.uint8),
+        mode=found.get("mode", b"").decode("utf-8", "replace"),
+        names=texts("names"),
+        labels=np.array(words) if words else numbers("numbers"),
+        indices=None if steps is None else np.cumsum(steps),
+    )

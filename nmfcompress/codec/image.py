@@ -1,0 +1,198 @@
+"""One picture <-> `.nmfc`: by its rows, for looking and learning, or by its patches, for keeping."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError, TargetMissed, UsageError
+from ..factor.nmf import Factorization, factorize
+from ..images.arrange import arrange_rows
+from ..settings import Coding
+from .container import Container
+from .drafts import Coded, OnStage, coded, mse_of, silent
+from .header import TYPES, Header, Meta
+from .patches import decode_patches, encode_patches
+from .rows import LOSS, Quantized, RowsCoder, read_rows
+from .targets import enough, meet
+
+STEP = 20.0  # of patches, where nothing is asked: good
+STEPS = (1 / 64, 1024.0)  # between which a target is sought
+ROWS_STEPS = (1 / 64, 64.0)
+
+
+def encode_image(
+    pixels: np.ndarray, *, arrangement: str | None = None, rank: int | None = None, step: float | None = None,
+    min_psnr: float | None = None, target_size: int | None = None, meta: Meta | None = None, seed: int = 0,
+    jobs: int | None = None,
+) -> bytes:  # fmt: skip
+    """A picture as the bytes of a `.nmfc` file.
+
+    Parameters
+    ----------
+    pixels : array, shape (h, w) or (h, w, 3)
+        uint8, uint16, or floats within 0..1.
+    arrangement : {"rows", "patches"}, optional
+        "rows" factorizes the picture by its pixel rows: a few parts, a blur, to look at. "patches" is for keeping it.
+        By default "rows" where only a rank is given, else "patches".
+    rank : int, optional
+        Parts of "rows": 3 is a blur of a photo; with a target the most of them.
+    step : float, optional
+        Of the quantizer, in grey levels: for "patches" 20 is good, 50 typical, 150 a blur; for "rows" chosen so that
+        0.05 dB are lost.
+    min_psnr, target_size : float, int, optional
+        dB that the decoded picture reaches, at most half a dB more; or bytes of the file, at most.
+    meta : Meta, optional
+        What goes with the picture.
+    seed, jobs
+        As for `factorize`.
+
+    Raises
+    ------
+    TargetMissed
+        The target cannot be reached; the message says what can.
+    InputError, UsageError
+        The pixels are none, or the options contradict each other.
+    """
+    return coded_image(pixels, Coding(rank, step, min_psnr, target_size, arrangement, seed, jobs), meta).data
+
+
+def coded_image(
+    pixels: np.ndarray, coding: Coding, meta: Meta | None = None, header: Header | None = None,
+    fit: Factorization | None = None, on_stage: OnStage = silent,
+) -> Coded:  # fmt: skip
+    """`encode_image` as settings say; `fit`: its rows, if they are factorized already."""
+    pixels = checked(pixels, (2, 3))
+    header = header or Header((1, *pixels.shape), pixels.dtype, single=True)
+    meta = meta or Meta()
+    arrangement = coding.arrangement or ("rows" if not coding.targets and coding.step is None else "patches")
+    if arrangement not in ("rows", "patches"):
+        raise UsageError(f"arrangement is {arrangement} for one picture (expected rows or patches)")
+    if arrangement == "patches":
+        return _patches(pixels, coding, header, meta, on_stage)
+    if coding.rank is None and not coding.targets:
+        raise UsageError("rank is missing (expected the number of parts, such as 3, a target, or arrangement patches)")
+    if fit is not None or not coding.targets:
+        rank = coding.rank or 1
+        fit = fit or factorize(arrange_rows(pixels), rank, rng=coding.seed, jobs=coding.jobs)
+        return _rows(pixels, fit, coding, header, meta)
+    return _rows_for_target(pixels, coding, header, meta, on_stage)
+
+
+def _rows(pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta) -> Coded:
+    """The file of these factors, at the step that is asked for, or needed."""
+    coder = RowsCoder(pixels, fit)
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+
+    def draft(step: float) -> Coded:
+        factors = coder.quantized(step)
+        return coded("rows", header, meta, factors.sections(channels), len(factors.w), _mse(factors, pixels, header))
+
+    if coding.step is not None:
+        return draft(coding.step)
+    if coding.targets:
+        return meet(draft, coding, 2.0, *ROWS_STEPS)
+    finest = draft(ROWS_STEPS[0])
+    if finest.psnr_db is None:
+        return finest
+    kept = finest
+    for step in (0.125, 0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 2.83, 4.0, 5.66, 8.0, 11.3, 16.0):
+        made = draft(step)
+        if made.psnr_db is None or made.psnr_db < finest.psnr_db - LOSS:
+            break
+        kept = made if made.size < kept.size else kept
+    return kept
+
+
+def _mse(factors: Quantized, pixels: np.ndarray, header: Header) -> float:
+    return mse_of(factors.pixels(header), pixels)
+
+
+def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
+    """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between."""
+    V = arrange_rows(pixels)
+    most = min(coding.rank or min(V.shape), *V.shape)
+    found: Coded | None = None
+    missed: TargetMissed | None = None
+    low, high, rank = 0, most + 1, min(4, most)
+    while low + 1 < high:
+        try:
+            made = _rows(pixels, factorize(V, rank, rng=coding.seed, jobs=coding.jobs), coding, header, meta)
+        except TargetMissed as error:
+            made, missed = None, error
+        on_stage("rank", rank / most)
+        better = made is not None and enough(made, coding)
+        if made is not None and better:
+            found = made if found is None or _preferred(made, found, coding) else found
+        # more parts: for a quality while it is missed, for a size while they still make it better
+        if (coding.min_psnr is not None) != better:
+            low = rank
+        else:
+            high = rank
+        rank = min(2 * rank, most) if high == most + 1 and rank < most else (low + high) // 2
+        if rank in (low, 0) or high - low <= max(1, low // 16):
+            break
+    if found is None:
+        raise missed or TargetMissed("the target cannot be reached")
+    return found
+
+
+def _preferred(made: Coded, found: Coded, coding: Coding) -> bool:
+    if coding.min_psnr is not None:
+        return made.size < found.size
+    return made.psnr_db is None or (found.psnr_db is not None and made.psnr_db > found.psnr_db)
+
+
+def _patches(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
+    def draft(step: float) -> Coded:
+        made = encode_patches(pixels, step, rank=coding.rank)
+        on_stage("patches", 1.0)
+        return coded("patches", header, meta, made.sections, coding.rank or 64, mse_of(made.pixels, pixels))
+
+    if not coding.targets:
+        return draft(coding.step or STEP)
+    return meet(draft, coding, STEP, *STEPS)
+
+
+def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
+    """The picture of a `.nmfc` file, (h, w) or (h, w, 3), of the type that it had; of the first `rank` parts, if asked.
+
+    Raises
+    ------
+    InputError
+        It is no such file, damaged, or holds a collection.
+    """
+    from .opened import open_container
+
+    opened = open_container(data)
+    if opened.header.shape[0] != 1:
+        raise InputError(f"holds {opened.header.shape[0]:,} pictures (decode_stack reads them)")
+    return opened.pictures(rank=rank)[0]
+
+
+def decode_single(container: Container, header: Header, rank: int | None) -> np.ndarray:
+    """The one picture of mode rows or patches, with the axis that counts pictures."""
+    if container.mode == "rows":
+        shown = read_rows(container, header).pixels(header, rank)
+    else:
+        shown = decode_patches(container.sections, header.shape[1:], header.dtype, rank=rank)
+    return np.asarray(shown)[None]
+
+
+def checked(pixels: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
+    """Pixels as they can be coded: contiguous, in the machine's byte order.
+
+    Raises
+    ------
+    InputError
+        They are of another shape or type, or floats beyond 0..1.
+    """
+    pixels = np.asarray(pixels)
+    if pixels.dtype.name not in TYPES and pixels.dtype.newbyteorder("=").name not in TYPES:
+        raise InputError(f"pictures have type {pixels.dtype} (expected {', '.join(TYPES)})")
+    if pixels.ndim not in axes or 0 in pixels.shape or (pixels.ndim == axes[1] and pixels.shape[-1] > 4):
+        shapes = "(h, w) or (h, w, 3)" if axes[0] == 2 else "(n, h, w) or (n, h, w, 3)"
+        raise InputError(f"pictures have shape {pixels.shape} (expected {shapes}, none of them 0)")
+    pixels = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("="))
+    if pixels.dtype.kind == "f" and not (pixels.min() >= 0 and pixels.max() <= 1):
+        raise InputError("pictures have values beyond 0 to 1, or NaN (expected floats within 0..1)")
+    return pixels

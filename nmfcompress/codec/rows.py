@@ -1,0 +1,120 @@
+"""One picture by its rows <-> `.nmfc`: V ~ W H with both factors in integers.
+
+Sections, beside those of every mode (header.py):
+
+scales    varints: k, then k numbers S_j.
+weights   the table (tables.py), k x rows, of the integers w.
+maps      the table, (k * channels) x columns, of the integers h, channel by channel of each part.
+
+V (rows x channels * columns) is (sum over j of S_j w_j h_j) / 2^36 of the largest value that pixels have; a pixel is
+that, rounded to a whole number if its type is (halves up), at most the largest. No sum is above 2^53: it is exact in
+float64.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..factor.nmf import Factorization, transform
+from ..images.arrange import arrange_rows, restore_rows
+from ..metrics import peak
+from .container import Container, Fields, varint
+from .header import Header
+from .tables import decode_table, encode_table
+
+POINT = 36  # bits behind the point of a sum
+FINEST = 2**15  # levels of an entry, about, at the finest
+MOST_PARTS = 4096
+LOSS = 0.05  # dB that the quantizer may cost where no target is given
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """Factors in integers: W ~ w * S and so on, and what they show."""
+
+    scales: np.ndarray
+    w: np.ndarray
+    h: np.ndarray
+
+    def sections(self, channels: int) -> dict[str, bytes]:
+        k = len(self.scales)
+        return {
+            "scales": b"".join(varint(int(x)) for x in (k, *self.scales)),
+            "weights": encode_table(self.w),
+            "maps": encode_table(self.h.reshape(k * channels, -1)),
+        }
+
+    def pixels(self, header: Header, rank: int | None = None) -> np.ndarray:
+        """The picture, of the shape and type that the header says, without the axis that counts pictures."""
+        scaled = (self.w * self.scales[:, None])[:rank].astype(np.float64)
+        sums = scaled.T @ self.h[:rank].astype(np.float64)
+        if header.dtype.kind == "f":
+            V = np.minimum(sums / 2.0**POINT, 1.0).astype(header.dtype)
+        else:
+            most = int(peak(header.dtype))
+            V = np.minimum(np.floor(sums * most / 2.0**POINT + 0.5), most).astype(header.dtype)
+        return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
+
+
+class RowsCoder:
+    """A picture's factors, from which drafts of several steps come cheaply.
+
+    Parameters
+    ----------
+    pixels : array, shape (h, w) or (h, w, c)
+    fit : Factorization
+        Of its rows.
+    """
+
+    def __init__(self, pixels: np.ndarray, fit: Factorization):
+        self._V = arrange_rows(pixels)
+        # parts in falling order, so that the first few make a coarse picture; those that are nothing take no room
+        fit = fit.sorted()
+        W, H = fit.W.T.astype(np.float64), fit.H.astype(np.float64)
+        used = (W.max(axis=1) > 0) & (H.max(axis=1) > 0)
+        used[0] = True
+        self._W, self._H = W[used], H[used]
+
+    def quantized(self, step: float) -> Quantized:
+        """Factors whose errors show as errors of about `step` grey levels of 255, of each part in each factor."""
+        noise = step / 255
+        sizes = np.linalg.norm(self._W, axis=1), np.linalg.norm(self._H, axis=1)
+        m, n = self._W.shape[1], self._H.shape[1]
+        h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
+        h = np.rint(self._H / h_steps[:, None])
+        # the other factor once more, for what this one has become
+        W = transform(self._V, np.maximum(h * h_steps[:, None], 0).astype(np.float32)).T.astype(np.float64)
+        w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
+        w = np.rint(W / w_steps[:, None])
+        scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
+        return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
+
+    @staticmethod
+    def _steps(X: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Quantizer steps of each row, no finer and no coarser than makes sense."""
+        tops = np.maximum(X.max(axis=1), 1e-30)
+        found: np.ndarray = np.clip(wanted, tops / FINEST, tops)
+        return found
+
+
+def read_rows(container: Container, header: Header) -> Quantized:
+    """The factors of a file, all of which is doubted."""
+    fields = Fields(container.section("scales"))
+    k = fields.varint()
+    if not 1 <= k <= MOST_PARTS:
+        raise InputError(f"is damaged: it says that it has {k:,} parts")
+    scales = np.array([fields.varint() for _ in range(k)])
+    fields.done()
+    rows, columns, channels = (*header.shape[1:], 1)[:3]
+    if k * (rows + channels * columns) > 2**28:
+        raise InputError(f"is damaged: {k:,} parts are too many for {columns:,} x {rows:,} pixels")
+    w = decode_table(container.section("weights"), k, rows)
+    h = decode_table(container.section("maps"), k * channels, columns).reshape(k, channels * columns)
+    largest = float((scales.astype(float) * np.abs(w).max(axis=1) * np.abs(h).max(axis=1)).sum())
+    if w.min() < 0 or h.min() < 0 or largest * peak(header.dtype) >= 2.0**53:
+        raise InputError("is damaged: its factors are beyond all measure")
+    return Quantized(scales, w, h)

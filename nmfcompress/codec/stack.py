@@ -1,0 +1,433 @@
+"""A collection <-> `.nmfc`: shared parts, and integer codes of each picture.
+
+Sections, beside those of every mode (header.py):
+
+parts     varints: k, the unit (sums have so many steps a grey level), then k steps; then the planes (tables.py) of the
+          integers m, k x (h * channels) x w, channels one below the other. Part j is steps_j * m_j.
+curve     the table (tables.py), 1 x 81, of the tone curve's nodes less the node before, in 1/256 of a grey level.
+contexts  a byte, the logarithm of the lanes, and the decisions of contexts.code_contexts.
+codes     a byte, the logarithm of the lanes; varints: pictures a chunk, then the length of each chunk's stream; then
+          the streams of contexts.code_codes, one a chunk.
+origin    instead of `parts` and `curve`, where they are those of another file: its SHA-256 over these two sections.
+
+A picture is x = sum over parts of code * steps_j * m_j, an integer; its level the curve at x (tone.py), in 1/256 of a
+grey level; (level + 128) div 256 as uint8, (257 * level + 128) div 256 as uint16, level / 65280 as floats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import InputError, TooLarge
+from ..factor.crew import Each
+from ..images.arrange import arrange_stack
+from . import integer
+from .container import Container, Fields, varint
+from .contexts import LARGEST, Contexts, code_codes, code_contexts, learn
+from .drafts import OnStage
+from .entropy import LANES, Reader, Writer, lanes_for
+from .header import Header
+from .integer import Parts, Seeker
+from .tables import decode_planes, decode_table, encode_planes, encode_table
+from .tone import FINE, NODES, SPACING, Curve
+
+UNIT = 16  # steps of a sum for a grey level
+MOST_PARTS = 4096
+MOST_STEP = 2**20
+PICTURES = 2048  # of a chunk
+TOGETHER = 16  # chunks that are decoded side by side
+COARSE = 3.0  # times sqrt(price / sum of squared codes): how coarsely a part is stored
+SUBSET = 12_000  # pictures that parts are learned from
+LEARNING, PLAIN = 24, 5  # rounds of it, and of these the first with the curve as it begins
+PASSES = 4  # over all pictures
+REFITS = 2  # of the parts in a round
+EXACT = 2**24  # integers up to here add up exactly in float32, in any order
+
+
+@dataclass(frozen=True, eq=False)
+class StoredParts:
+    """Parts as they are in the file.
+
+    Parameters
+    ----------
+    steps : array of int, shape (k,)
+    planes : array of int, shape (k, h * channels, w)
+    nodes : array of int, shape (81,)
+        Of the tone curve.
+    unit : int
+    """
+
+    steps: np.ndarray
+    planes: np.ndarray
+    nodes: np.ndarray
+    unit: int = UNIT
+
+    def rows(self, header: Header) -> np.ndarray:
+        """Parts as rows of pixels as `arrange_stack` has them, integers in 1 / unit of a grey level: (k, pixels)."""
+        k = len(self.steps)
+        values = self.planes * self.steps[:, None, None]
+        if len(header.shape) == 4:
+            h, w, c = header.shape[1:]
+            values = values.reshape(k, c, h, w).transpose(0, 2, 3, 1)
+        rows: np.ndarray = values.reshape(k, -1)
+        return rows
+
+    def floats(self, header: Header) -> np.ndarray:
+        """The same in grey levels, float32."""
+        found: np.ndarray = (self.rows(header) / self.unit).astype(np.float32)
+        return found
+
+    def sections(self) -> dict[str, bytes]:
+        numbers = b"".join(varint(int(x)) for x in (len(self.steps), self.unit, *self.steps))
+        return {
+            "parts": numbers + encode_planes(self.planes),
+            "curve": encode_table(np.diff(self.nodes, prepend=0)[None]),
+        }
+
+    def digest(self) -> bytes:
+        """What another file knows them by."""
+        return digest_of(self.sections())
+
+
+def digest_of(sections: dict[str, bytes]) -> bytes:
+    """SHA-256 of the two sections that make parts."""
+    return hashlib.sha256(sections["parts"] + sections["curve"]).digest()
+
+
+def read_parts(container: Container, header: Header) -> StoredParts:
+    """The parts of a file, all of which is doubted."""
+    fields = Fields(container.section("parts"))
+    k, unit = fields.varint(), fields.varint()
+    if not 1 <= k <= MOST_PARTS or not 1 <= unit <= 256:
+        raise InputError(f"is damaged: it says that it has {k:,} parts")
+    steps = np.array([fields.varint() for _ in range(k)])
+    h, w, c = (*header.shape[1:], 1)[:3]
+    if k * h * w * c > 2**31:
+        raise TooLarge(f"has {k:,} parts of {header.pixels:,} values, more than are ever read")
+    planes = decode_planes(fields.rest(), (k, h * c, w))
+    nodes = np.cumsum(decode_table(container.section("curve"), 1, NODES)[0])
+    if steps.max() > MOST_STEP or planes.min() < 0 or planes.max() > MOST_STEP:
+        raise InputError("is damaged: its parts are beyond all measure")
+    if nodes.min() < 0 or nodes.max() > 255 * FINE or (np.diff(nodes) < 0).any():
+        raise InputError("is damaged: its tone curve does not rise")
+    return StoredParts(steps, planes, nodes, unit)
+
+
+def stored(parts: Parts, header: Header, squares: np.ndarray, price: float) -> StoredParts:
+    """Parts in integers, the more coarsely the less their codes weigh; `squares`: of the codes of each, added up."""
+    steps = np.rint(COARSE * UNIT * np.sqrt(price / np.maximum(squares, 1)))
+    steps = np.clip(steps, 1, np.maximum(1, parts.H.max(axis=1) * UNIT / 2)).astype(np.int64)
+    values = np.rint(parts.H * (UNIT / steps[:, None])).astype(np.int64)
+    h, w, c = (*header.shape[1:], 1)[:3]
+    planes = values.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(-1, c * h, w)
+    return StoredParts(steps, planes, parts.curve.nodes)
+
+
+class Shower:
+    """Makes pictures of codes: the decoder's arithmetic, used by the encoder too."""
+
+    def __init__(self, parts: StoredParts, header: Header, rank: int | None = None):
+        rows = parts.rows(header)[:rank]
+        self._header, self._rank = header, len(rows)
+        self._most = (NODES - 1) * SPACING * parts.unit
+        levels = Curve(parts.nodes).levels(np.arange(self._most + 1), parts.unit)
+        if header.dtype == np.uint8:
+            self._tones = ((levels + FINE // 2) // FINE).astype(np.uint8)
+        elif header.dtype == np.uint16:
+            self._tones = ((levels * 257 + FINE // 2) // FINE).astype(np.uint16)
+        else:
+            self._tones = (levels / (255 * FINE)).astype(header.dtype)
+        self._rows = {np.dtype(t): rows.astype(t) for t in (np.float32, np.float64)}
+        self._tops = rows.max(axis=1, initial=0).astype(np.float64)
+
+    def pictures(self, Q: np.ndarray) -> np.ndarray:
+        """Pictures (b, h, w[, c]) of codes (k, b)."""
+        codes = Q[: self._rank].T
+        exact = float((codes @ self._tops).max(initial=0)) < EXACT
+        kind = np.dtype(np.float32 if exact else np.float64)
+        sums: np.ndarray = codes.astype(kind) @ self._rows[kind]
+        shown: np.ndarray = self._tones[np.minimum(sums, self._most).astype(np.int32)]
+        pictures: np.ndarray = shown.reshape(len(codes), *self._header.shape[1:])
+        return pictures
+
+
+def grey_of(images: np.ndarray) -> np.ndarray:
+    """Pictures as rows of grey levels 0 to 255, float32."""
+    V = arrange_stack(np.asarray(images))
+    scale = {"uint8": 1.0, "uint16": 1 / 257}.get(V.dtype.name, 255.0)
+    grey: np.ndarray = np.multiply(V, np.float32(scale), dtype=np.float32)
+    return grey
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A collection coded at one price: its sections, and what it shows.
+
+    Parameters
+    ----------
+    sections : dict
+    mse : float
+        Of the pictures as they are decoded, in squares of their own type's values.
+    price : float
+    """
+
+    sections: dict[str, bytes]
+    mse: float
+    price: float
+
+
+class StackCoder:
+    """What a collection has been learned to be made of, from which drafts at several prices come cheaply.
+
+    Parameters
+    ----------
+    images : array or StoredImages, shape (n, h, w) or (n, h, w, c)
+        uint8, uint16, or floats within 0..1; read in blocks.
+    header : Header
+    each : Each
+        A map over blocks.
+    seed : int
+    on_stage : callable
+        Called with what is done, and how much of it.
+    """
+
+    def __init__(self, images: np.ndarray, header: Header, each: Each, seed: int, on_stage: OnStage):
+        self._images, self._header, self._each, self._on_stage = images, header, each, on_stage
+        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self.parts: Parts | None = None
+        self._given: StoredParts | None = None
+        self._Q: np.ndarray | None = None
+        self._squares = np.zeros(0)
+
+    @property
+    def rank(self) -> int:
+        """Parts there are."""
+        return 0 if self.parts is None else len(self.parts.H)
+
+    def _read(self, rows: slice) -> np.ndarray:
+        return grey_of(self._images[rows])
+
+    def learn(self, k: int, price: float, steer: Callable[[float, float, float], float]) -> float:
+        """Parts from a subset, then from all; `steer` gives the next price of price, mse and bytes a picture.
+
+        Returns the price at which it ended.
+        """
+        n = len(self._images)
+        chosen = np.sort(self._rng.choice(n, SUBSET, replace=False, shuffle=False)) if n > SUBSET else np.arange(n)
+        V = np.concatenate([self._read(slice(i, i + 1)) for i in chosen]) if n > SUBSET else self._read(slice(0, n))
+        parts = integer.first_parts(V[: max(4000, 4 * k)], k, price, self._seed)
+        Q = np.zeros((len(parts.H), len(V)), np.uint8)
+        for turn in range(LEARNING):
+            parts, fit = self._round(parts, Q, lambda rows: V[rows], price, turn == 0, turn >= PLAIN - 1)
+            if turn < LEARNING * 2 // 3:
+                parts = integer.revived(parts, fit, lambda rows: V[rows], Q, price, self._rng)
+            if turn >= PLAIN + 3:
+                price = steer(price, fit.mse, fit.bits() / 8 / len(V))
+            self._on_stage("train", (turn + 1) / LEARNING)
+        self._Q = Q
+        if n > SUBSET:
+            self._Q = np.zeros((len(parts.H), n), np.uint8)
+            for turn in range(PASSES):
+                parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, True)
+                self._on_stage("passes", (turn + 1) / PASSES)
+        self._keep(parts)
+        return price
+
+    def _round(
+        self, parts: Parts, Q: np.ndarray, read: integer.Read, price: float, fresh: bool, bend: bool
+    ) -> tuple[Parts, integer.Fit]:
+        """Codes for the parts, then the curve for the codes, then the parts for both."""
+        seeker = Seeker(parts, price, straight=not bend)
+        fit = integer.seek(read, Q, seeker, self._each, fresh=fresh)
+        parts = replace(parts, rates=fit.rates().astype(np.float32), curve=fit.curve.curve() if bend else parts.curve)
+        for _ in range(REFITS):
+            seeker = Seeker(parts, price, straight=not bend)
+            parts = replace(parts, H=integer.refitted(seeker, fit.gram, read, Q, self._each))
+        return parts, fit
+
+    def _keep(self, parts: Parts) -> None:
+        """Sort by energy, and leave out what no picture uses."""
+        assert self._Q is not None  # noqa: S101
+        squares = np.array([float(np.square(row, dtype=np.float32).sum(dtype=np.float64)) for row in self._Q])
+        energy = squares * np.square(parts.H, dtype=np.float64).sum(axis=1)
+        order = np.argsort(-energy, kind="stable")
+        order = order[energy[order] > 0] if (energy > 0).any() else order[:1]
+        self.parts = Parts(parts.H[order], parts.curve, parts.rates[order])
+        self._Q, self._squares = self._Q[order], squares[order]
+
+    def take(self, given: StoredParts, price: float) -> None:
+        """Parts of another file, as they are."""
+        self._given = given
+        k = len(given.steps)
+        rates = np.zeros((k, LARGEST + 1), np.float32)
+        rates[:, 1:] = np.log2(max(k, 4)) - 2 + np.minimum(np.arange(LARGEST), 24)
+        self.parts = Parts(given.floats(self._header), Curve(given.nodes), rates)
+        self._Q = np.zeros((k, len(self._images)), np.uint8)
+        for turn in range(2):
+            fit = integer.seek(self._read, self._Q, Seeker(self.parts, price), self._each, fresh=turn == 0)
+            self.parts = replace(self.parts, rates=fit.rates().astype(np.float32))
+
+    def draft(self, price: float) -> Draft:
+        """The collection at this price: codes sought again for the parts as they are stored, then coded."""
+        assert self.parts is not None and self._Q is not None  # noqa: S101, PT018
+        kept = self._given or stored(self.parts, self._header, self._squares, price)
+        parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
+        fit = integer.seek(self._read, self._Q, Seeker(parts, price), self._each, fresh=False, rounds=1)
+        contexts = learn(self._Q, np.random.default_rng(self._seed))
+        for turn in range(2):  # the codes in the light of the contexts, and these in the light of the codes
+            parts = replace(parts, rates=contexts.onward_bits())
+            seeker = Seeker(parts, price, contexts.costs)
+            fit = integer.seek(self._read, self._Q, seeker, self._each, fresh=False, rounds=1)
+            contexts = learn(self._Q, np.random.default_rng(self._seed)) if turn == 0 else contexts.again(self._Q)
+            self._on_stage("refit", (turn + 1) / 2)
+        del fit
+        sections = {"origin": kept.digest()} if self._given is not None else kept.sections()
+        sections |= {"contexts": _coded_contexts(contexts), "codes": encode_codes(self._Q, contexts)}
+        self._on_stage("coding", 1.0)
+        return Draft(sections, self._mse(Shower(kept, self._header)), price)
+
+    def _mse(self, shower: Shower) -> float:
+        assert self._Q is not None  # noqa: S101
+        Q = self._Q
+
+        def share(rows: slice) -> float:
+            shown = shower.pictures(Q[:, rows])
+            return float(np.square(np.subtract(shown, self._images[rows], dtype=np.float64)).sum())
+
+        return sum(self._each(share, integer.blocks_of(len(self._images)))) / math.prod(self._header.shape)
+
+
+def _coded_contexts(contexts: Contexts) -> bytes:
+    writer = Writer(2)
+    code_contexts(writer, contexts, len(contexts.bias))
+    return bytes([1]) + writer.finish()[0]
+
+
+def read_contexts(data: bytes, k: int) -> Contexts:
+    """The contexts of k parts again."""
+    reader = Reader([data[1:]], _lanes(data))
+    contexts = code_contexts(reader, None, k)
+    reader.finish()
+    return contexts
+
+
+def _lanes(data: bytes) -> int:
+    if not data or data[0] > LANES.bit_length() - 1:
+        raise InputError("is damaged: a section has no number of lanes")
+    return 1 << data[0]
+
+
+def encode_codes(Q: np.ndarray, contexts: Contexts) -> bytes:
+    """The section of codes (k, n)."""
+    k, n = Q.shape
+    # about as long as the entropy of each part's zeros says: lanes must not cost much of it
+    share = np.clip((Q > 0).mean(axis=1), 1e-9, 1 - 1e-9)
+    bits = float(-(share * np.log2(share) + (1 - share) * np.log2(1 - share)).sum() * min(n, PICTURES))
+    lanes = lanes_for(bits)
+    streams: list[bytes] = []
+    for group in range(0, n, PICTURES * TOGETHER):
+        part = Q[:, group : group + PICTURES * TOGETHER]
+        there = _there(part.shape[1])
+        padded = np.zeros((k, there.size), np.uint8)
+        padded[:, : part.shape[1]] = part
+        writer = Writer(lanes, len(there))
+        code_codes(writer, padded.reshape(k, *there.shape), there, contexts)
+        streams += writer.finish()
+    numbers = varint(PICTURES) + b"".join(varint(len(stream)) for stream in streams)
+    return bytes([lanes.bit_length() - 1]) + numbers + b"".join(streams)
+
+
+def _there(count: int, pictures: int = PICTURES) -> np.ndarray:
+    """Which places of the chunks of `count` pictures hold one."""
+    chunks = -(-count // pictures)
+    width = min(count, pictures)
+    return np.arange(chunks * width).reshape(chunks, width) < count
+
+
+class Codes:
+    """The codes of a file, decoded a chunk at a time.
+
+    Parameters
+    ----------
+    data : bytes
+        The section.
+    n : int
+        Pictures that there are.
+    contexts : Contexts
+    """
+
+    def __init__(self, data: bytes, n: int, contexts: Contexts):
+        fields = Fields(data)
+        fields.byte()
+        self._lanes, self._contexts, self._n = _lanes(data), contexts, n
+        self.pictures = fields.varint()
+        if not 1 <= self.pictures <= 2**16:
+            raise InputError(f"is damaged: its chunks have {self.pictures:,} pictures")
+        lengths = [fields.varint() for _ in range(-(-n // self.pictures))]
+        self._streams = [fields.take(length) for length in lengths]
+        fields.done()
+
+    def chunks(self, numbers: range, rank: int | None) -> np.ndarray:
+        """The codes, (k, pictures), of these chunks, which follow one another."""
+        first = numbers.start * self.pictures
+        count = min(self._n, numbers.stop * self.pictures) - first
+        there = _there(count, self.pictures)
+        reader = Reader([self._streams[number] for number in numbers], self._lanes)
+        found = code_codes(reader, None, there, self._contexts, rank)
+        if rank is None or rank >= len(self._contexts.bias):
+            reader.finish()
+        return found.reshape(len(found), -1)[:, :count]
+
+
+def decode(
+    container: Container, header: Header, index: np.ndarray | None, rank: int | None, origin: Container | None
+) -> np.ndarray:
+    """The pictures at `index` (all, where None), of the first `rank` parts."""
+    parts = read_parts(_origin(container, origin), header)
+    k = len(parts.steps)
+    contexts = read_contexts(container.section("contexts"), k)
+    codes = Codes(container.section("codes"), header.shape[0], contexts)
+    wanted = np.arange(header.shape[0]) if index is None else index
+    shower = Shower(parts, header, rank)
+    shown = np.empty((len(wanted), *header.shape[1:]), header.dtype)
+    for numbers in _runs(np.unique(wanted // codes.pictures)):
+        Q = codes.chunks(numbers, rank)
+        first = numbers.start * codes.pictures
+        places = np.flatnonzero((wanted >= first) & (wanted < first + Q.shape[1]))
+        for some in range(0, len(places), integer.BLOCK):
+            at = places[some : some + integer.BLOCK]
+            shown[at] = shower.pictures(Q[:, wanted[at] - first])
+    return shown
+
+
+def _runs(numbers: np.ndarray) -> list[range]:
+    """Numbers that follow one another, at most TOGETHER of them in a run."""
+    runs: list[range] = []
+    for number in numbers.tolist():
+        if runs and runs[-1].stop == number and len(runs[-1]) < TOGETHER:
+            runs[-1] = range(runs[-1].start, number + 1)
+        else:
+            runs.append(range(number, number + 1))
+    return runs
+
+
+def _origin(container: Container, origin: Container | None) -> Container:
+    """The file that has the parts."""
+    wanted = container.sections.get("origin")
+    if wanted is None:
+        return container
+    if origin is None:
+        raise NeedsOrigin("has no parts of its own: it needs --basis-from, with the file that it was made with")
+    if not {"parts", "curve"} <= origin.sections.keys() or digest_of(origin.sections) != wanted:
+        raise NeedsOrigin("was made with the parts of another file than the one of --basis-from")
+    return origin
+
+
+class NeedsOrigin(InputError):
+    """The parts of a file are in another."""

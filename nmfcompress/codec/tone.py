@@ -1,0 +1,83 @@
+"""The output curve: what a sum of parts shows as a grey level.
+
+NMF adds parts up, but pictures do not: strokes that cross are not twice as white. So a sum x of parts is not the grey
+level itself: the level is a rising function of x, straight between nodes, learned from the pictures as the mean level
+that is seen where the sum is x. The part of it that is flat at black and at white makes both one-sided constraints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+SPACING = 8  # grey levels of 255 from node to node
+NODES = 81  # so that sums up to 640 are told apart
+START = 64.0  # what a sum has to pass to be seen, before anything is learned: it makes room for errors in the dark
+FINE = 256  # levels are integers in 1/256 of a grey level
+STEPS = 2  # entries of the table for a grey level, while learning
+SMOOTH = 1e-5  # weight of the second differences of the nodes, relative to the number of pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A rising function, given at sums of 0, 8, 16 ... 640 grey levels.
+
+    Parameters
+    ----------
+    nodes : array of int, shape (81,)
+        The level there, 0 to 255 * 256, in 1/256 of a grey level.
+    """
+
+    nodes: np.ndarray
+
+    @classmethod
+    def first(cls) -> Curve:
+        """A straight line that begins at START and ends at white."""
+        return cls(np.rint(np.clip(SPACING * np.arange(NODES) - START, 0, 255) * FINE).astype(np.int64))
+
+    def levels(self, sums: np.ndarray, unit: int) -> np.ndarray:
+        """The levels at integer `sums`, of which `unit` (a multiple of 1) are a grey level: int64, in 1/256 of one."""
+        width = SPACING * unit
+        place = np.clip(sums, 0, (NODES - 1) * width - 1).astype(np.int64)
+        left, within = np.divmod(place, width)
+        steps = np.diff(self.nodes)
+        found: np.ndarray = self.nodes[left] + steps[left] * within // width
+        return found
+
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Grey levels, and how fast they rise, at sums of 0, 1/2, 1 ... grey levels: two arrays of float32."""
+        x, at = np.arange(NODES * SPACING * STEPS) / STEPS, SPACING * np.arange(NODES)
+        grey = self.nodes / FINE
+        slopes = np.diff(grey, append=grey[-1:]) / SPACING
+        return np.interp(x, at, grey).astype(np.float32), np.interp(x, at + SPACING / 2, slopes).astype(np.float32)
+
+
+class CurveFit:
+    """Sums over pixels, from which the best curve follows: least squares on hat functions."""
+
+    def __init__(self) -> None:
+        self._squares, self._next, self._right = np.zeros(NODES), np.zeros(NODES), np.zeros(NODES)
+        self._pixels = 0
+
+    def add(self, sums: np.ndarray, grey: np.ndarray) -> None:
+        """Sums of parts, and the grey levels that are there."""
+        place = np.clip(sums.ravel() / SPACING, 0, NODES - 1.001)
+        left = place.astype(np.int64)
+        within = place - left
+        grey = grey.ravel()
+        self._pixels += len(grey)
+
+        def total(weights: np.ndarray, at: np.ndarray) -> np.ndarray:
+            return np.bincount(at, weights, NODES)
+
+        self._squares += total((1 - within) ** 2, left) + total(within**2, left + 1)
+        self._next += total(within * (1 - within), left)
+        self._right += total((1 - within) * grey, left) + total(within * grey, left + 1)
+
+    def curve(self) -> Curve:
+        """The best rising curve, a little smoothed."""
+        second = np.diff(np.eye(NODES), 2, axis=0)
+        normal = np.diag(self._squares + 1e-6) + np.diag(self._next[:-1], 1) + np.diag(self._next[:-1], -1)
+        nodes = np.linalg.solve(normal + SMOOTH * max(self._pixels, 1) * second.T @ second, self._right)
+        return Curve(np.rint(np.maximum.accumulate(np.clip(nodes, 0, 255)) * FINE).astype(np.int64))
