@@ -180,8 +180,30 @@ class Coding:
         return self.min_psnr is not None or self.target_size is not None
 
 
+@dataclass(frozen=True)
+class Packing:
+    """What goes into one .nmfc file beside how: the file whose parts are taken, if any."""
+
+    coding: Coding
+    basis_from: str | None = None
+
+
 def _within(value: object, low: float, high: float) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What of a .nmfc file is decoded: pictures at `index` (empty: all), of the first `rank` parts (None: all)."""
+
+    index: tuple[range, ...] = ()
+    rank: int | None = None
+    basis_from: str | None = None
+    max_memory: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.rank is None or count(self.rank), "rank", self.rank, "a whole number from 1")
+        check(self.basis_from not in ("-", ""), "--basis-from", self.basis_from or "empty", "the name of a file")
 
 
 @dataclass(frozen=True)

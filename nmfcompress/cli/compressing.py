@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..codec.drafts import Coded
+from ..codec.header import Header, Meta
+from ..codec.image import coded_image
 from ..errors import InputError, UsageError, about
 from ..images import masks
 from ..images.files import display
@@ -17,13 +20,13 @@ from ..images.saving import KINDS, encode_picture, kind_of
 from ..recipes import PictureFit, caveats, fit_picture
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
-from ..settings import ARCHIVE_FILES, Fit, Reading, Selection, Talk, Writing, check
+from ..settings import ARCHIVE_FILES, Coding, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .outputs import Outputs, stems
 
 GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
-ENDINGS = {"image": ".png", "basis": ".basis.png", "compare": ".compare.png"}
+ENDINGS = {"image": ".png", "basis": ".basis.png", "compare": ".compare.png", "nmfc": ".nmfc"}
 
 
 @dataclass
@@ -42,8 +45,12 @@ class Run:
     plot: str | None = None  # where the curves go, once it is known that they are wanted
 
 
-def run(inputs: tuple[str, ...], fit: Fit, reading: Reading, selection: Selection, writing: Writing, talk: Talk) -> int:
+def run(
+    inputs: tuple[str, ...], fit: Fit, packing: Packing, reading: Reading, selection: Selection, writing: Writing,
+    talk: Talk,
+) -> int:  # fmt: skip
     """Do all inputs; returns the exit code."""
+    _rows_only(packing, reading)
     found, passed = sources(inputs, reading, writing.folder)
     if writing.file is not None:
         writing = _single(writing.file, writing, talk, found)
@@ -153,16 +160,17 @@ def _one(work: Run, source: Source, item: Item, batch: Batch, shared: list[str])
     console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
+    coded = _coded(item, found, mask) if "nmfc" in named else None
     h, w = picture.pixels.shape[:2]
     outcome = Outcome.of(
         work.fit, found.fit, found.measured, input=source.path, image=item.image, label=item.label, width=w, height=h,
-        mode=picture.mode, seconds=round(time.perf_counter() - began, 4),
+        mode=picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, picture.pixels),
     )  # fmt: skip
     notes: list[str] = []
     paths: list[str] = []
     for what, path in named.items():
         if path in wanted:
-            data, lost = _encode(what, work, item, found, outcome)
+            data, lost = (coded.data, ()) if coded and what == "nmfc" else _encode(what, work, item, found, outcome)
             _write(work, path, data)
             notes += lost
             paths.append(path)
@@ -185,7 +193,44 @@ def _encode(what: str, work: Run, item: Item, found: PictureFit, outcome: Outcom
         return _png(_parts(found, work.fit.rank)), ()
     figures = f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
     caption = f"{figures} · rank {outcome.rank} · {outcome.sweeps} sweeps"
+    if outcome.bytes is not None:
+        caption += f" · {outcome.bytes:,} bytes, {outcome.bits_per_pixel:.3f} bit/pixel"
     return _png(montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)), ()
+
+
+def _rows_only(packing: Packing, reading: Reading) -> None:
+    """What is said of one file makes no sense for a folder of pictures."""
+    coding = packing.coding
+    asked = {
+        "--min-psnr": coding.min_psnr, "--target-size": coding.target_size, "--step": coding.step,
+        "--basis-from": packing.basis_from, "--resize": reading.resize,
+        "--arrangement": None if coding.arrangement == "rows" else coding.arrangement,
+    }  # fmt: skip
+    for option, value in asked.items():
+        if value is not None:
+            raise UsageError(f"{option} goes with -o FILE.nmfc")
+    if coding.rank is None:
+        raise UsageError("-k/--rank is missing (expected the number of parts, such as -k 3)")
+
+
+def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
+    """The picture as a .nmfc file of its factors."""
+    picture, levels = item.picture, item.picture.levels
+    own = picture.pixels.dtype.kind == "f" and levels.own
+    header = Header(
+        (1, *picture.pixels.shape), picture.pixels.dtype, *((levels.low, levels.high) if own else (0.0, 1.0)),
+        single=True,
+    )  # fmt: skip
+    labels = None if item.label is None else np.array([item.label])
+    meta = Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode, labels=labels)
+    return coded_image(picture.pixels, Coding(rank=len(found.fit.H)), meta, header, found.fit, mask=mask)
+
+
+def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:
+    if coded is None:
+        return {}
+    count = pixels.shape[0] * pixels.shape[1]
+    return {"bytes": coded.size, "bits_per_pixel": 8 * coded.size / count, "ratio": pixels.nbytes / coded.size}
 
 
 SHEET_PARTS = 64  # parts shown of a large rank

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import NmfcError, OutputError, UsageError
+from ..errors import NmfcError, OutputError, TargetMissed, UsageError
 from ..factor.sweeps import SweepRecord
 from ..images.files import display
 from ..report.records import Outcome, shortened, summary
@@ -75,7 +75,8 @@ class Console:
         """Work on one input: what is wrong with it is said and costs no other input; wrong usage ends the run."""
         try:
             yield
-        except UsageError:
+        except (UsageError, TargetMissed) as error:
+            error.source = error.source or (display(name) if isinstance(error, TargetMissed) else None)
             raise
         except NmfcError as error:
             if error.source is None:
@@ -90,20 +91,36 @@ class Console:
             self.failures.append(name)
             self.say(f"{display(name)}: out of memory")
 
-    def bar(self, name: str, sweeps: int) -> None:
-        """Show a bar of `sweeps` for `name`, when bars are wanted."""
+    def bar(self, name: str, sweeps: int, unit: str = "sweep") -> None:
+        """Show a bar of so many `unit`s for `name`, when bars are wanted."""
         self._close_bar()
         wanted = self.talk.progress == "always" or (self.talk.progress == "auto" and _is_terminal(sys.stderr))
         if self.talk.quiet or not wanted or sys.stderr is None:
             return
         from tqdm import tqdm
 
-        self._bar = tqdm(total=sweeps, desc=shortened(display(name), 30), unit="sweep", file=sys.stderr, leave=False)
+        self._bar = tqdm(total=sweeps, desc=shortened(display(name), 30), unit=unit, file=sys.stderr, leave=False)
 
     def on_sweep(self, record: SweepRecord) -> None:
         """Move the bar."""
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {record.loss:.5g}", refresh=False)
+            self._bar.update()
+
+    def stages(self, name: str) -> None:
+        """Show a bar of the stages of coding `name`, when bars are wanted."""
+        self.bar(name, 100, unit="%")
+
+    def on_stage(self, stage: str, done: float) -> None:
+        """Move the bar to how much of a stage is done, and say which."""
+        if self._bar is not None:
+            self._bar.n = round(100 * done)
+            self._bar.set_postfix_str(stage)
+
+    def advance(self, words: str) -> None:
+        """Move the bar, and say beside it what has just been done."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(words, refresh=False)
             self._bar.update()
 
     def done(self, outcome: Outcome) -> None:

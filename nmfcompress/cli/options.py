@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from .. import settings
-from ..settings import Course, Fit, Reading, Selection, Talk, Writing
+from ..settings import Coding, Comparing, Course, Decoding, Fit, Packing, Reading, Selection, Talk, Writing
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -22,22 +22,23 @@ class Sectioned(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {name: [] for name in TITLES}
+        bundles = getattr(self.callback, "bundles", {})  # option: its bundle
         for parameter in self.get_params(ctx):
             line = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
             if line is not None:
-                sections[self.bundles.get(parameter.name or "", "talk")].append(line)
+                sections[bundles.get(parameter.name or "", "talk")].append(line)
         for name, lines in sections.items():
             if lines:  # not every command has every bundle
                 with formatter.section(TITLES[name]):
                     formatter.write_dl(lines)
 
-    bundles: ClassVar[dict[str, str]] = {}  # option: its bundle, the same in every command
-
-
 TITLES = {
     "fit": "Factorizing",
     "course": "Beginning with a file",
+    "packing": "Into one file, -o FILE.nmfc",
     "scheduler": "Past one machine",
+    "comparing": "Comparing",
+    "decoding": "Decoding",
     "reading": "Reading",
     "selection": "Choosing from an archive",
     "writing": "Writing",
@@ -59,7 +60,7 @@ def bundle(name: str, build: Callable[..., Any], *options: Decorator) -> Decorat
         for option in reversed(options):
             decorated = option(decorated)
         owned = [p.name for p in decorated.__click_params__[before:]]  # type: ignore[attr-defined]
-        Sectioned.bundles |= dict.fromkeys(owned, name)
+        decorated.__dict__["bundles"] = getattr(command, "bundles", {}) | dict.fromkeys(owned, name)
         return decorated
 
     return decorate
@@ -101,17 +102,18 @@ _FIT = (
     click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),
     click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]"),
 )  # fmt: skip
-fit = bundle("fit", Fit, click.option("-k", "--rank", type=int, required=True, help=_RANK), *_FIT)
 
 
-def _fit_or_file(rank: int | None, **rest: Any) -> Fit:
-    """Settings whose rank, where it is not given, comes from a file: see Course."""
+def _fit(rank: int | None, **rest: Any) -> Fit:
+    """Settings whose rank, where it is not given, comes from elsewhere: see Course and Coding."""
     return Fit(1 if rank is None else rank, **rest)
 
 
+fit = bundle("fit", _fit, click.option("-k", "--rank", type=int, help=_RANK), *_FIT)
+
 fit_or_file = bundle(
     "fit",
-    _fit_or_file,
+    _fit,
     click.option("-k", "--rank", type=int, help=_RANK + "  [required without a file below]"),
     *_FIT,
 )
@@ -135,6 +137,28 @@ course = bundle(
     ),
     click.option("--resume", metavar="FILE", help="Go on from a checkpoint; options left out are as they were."),
 )  # fmt: skip
+
+
+def _coding(target_size: str | None, basis_from: str | None, **rest: Any) -> Packing:
+    context = click.get_current_context()
+    given = {name: context.params[name] for name in ("seed", "jobs")}
+    size = None if target_size is None else settings.parse_bytes(target_size, "--target-size")
+    return Packing(Coding(context.params["rank"], target_size=size, **given, **rest), basis_from)
+
+
+coding = bundle(
+    "packing",
+    _coding,
+    click.option("--min-psnr", type=float, metavar="DB", help="At least so good, and at most half a dB better."),
+    click.option("--target-size", metavar="SIZE", help="At most so large: 20KB, 1MB, 4096."),
+    click.option("--step", type=float, help="Quantizer step in grey levels: 2 is fine, 8 typical, 30 a blur."),
+    click.option(
+        "--arrangement",
+        type=choice(*settings.ARRANGEMENTS),
+        help="How pixels become a matrix.  [default: by the input]",
+    ),
+    click.option("--basis-from", metavar="FILE", help="Take the parts of this .nmfc; it is needed to decode, too."),
+)
 
 
 scheduler = bundle(
@@ -174,6 +198,8 @@ def _reading(
     )
 
 
+_MASK = click.option("--mask", metavar="FILE", help="Image or array, 0 = missing pixel.")
+_RESIZE = click.option("--resize", metavar="WxH", help="Bring the pictures of a folder or list to one size.")
 _READING = (
     click.option("-r", "--recursive", is_flag=True, help="Walk folders."),
     click.option("--files-from", metavar="FILE", help="More inputs, one a line; - reads them from stdin."),
@@ -182,24 +208,21 @@ _READING = (
     click.option("--axis", type=int, help="Axis of an array that counts the images."),
     click.option("--order", type=choice("C", "F"), default="C", show_default=True, help="F: images stored by columns."),
     click.option("--gray", "--grey", "gray", is_flag=True, help="Make one channel of colour first."),
-    click.option("--mask", metavar="FILE", help="Image or array, 0 = missing pixel."),
+    _MASK,
     click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 500MB, 2GB.  [default: half of free]"),
 )  # fmt: skip
 reading_each = bundle(
     "reading",
     _reading,
     *_READING,
+    _RESIZE,
     click.option("--frame", metavar="N|all", help="Frame of a several-frame file, from 1.  [default: the first]"),
     click.option(
         "--all", "everything", is_flag=True, help=f"Also more than {settings.ARCHIVE_FILES:,} pictures of an archive."
     ),
 )  # fmt: skip
-reading_together = bundle(
-    "reading",
-    _reading,
-    *_READING,
-    click.option("--resize", metavar="WxH", help="Bring the pictures of a folder or list to one size."),
-)
+reading_together = bundle("reading", _reading, *_READING, _RESIZE)
+reading_whole = bundle("reading", _reading, *(option for option in _READING if option is not _MASK), _RESIZE)
 
 _FOLDER = click.option(
     "-O",
@@ -228,7 +251,11 @@ def writing(*kinds: str, single: bool) -> Decorator:
     named = ",".join(kinds)
     one = (
         click.option(
-            "-o", "--output", "file", metavar="FILE|-", help="Only the reconstruction, into this file or stdout."
+            "-o",
+            "--output",
+            "file",
+            metavar="FILE|-",
+            help="Only this file: a picture of its kind, or .nmfc; - is stdout.",
         ),
         click.option("--to", "kind", metavar="KIND", help="Kind of -o where its ending does not tell, such as png."),
     )
@@ -249,6 +276,67 @@ def writing(*kinds: str, single: bool) -> Decorator:
     )
 
 
+overview = bundle(
+    "writing",
+    Writing,
+    _FOLDER,
+    click.option("--show", type=int, default=12, show_default=True, help="Images of a collection in the picture."),
+    _FORCE,
+    _SKIP,
+)
+
+
+def _comparing(codecs: str | None, size: str | None, **rest: Any) -> Comparing:
+    chosen = settings.CODECS if codecs is None else settings.parse_choice(codecs, "--codecs", settings.CODECS)
+    return Comparing(chosen, size=None if size is None else settings.parse_bytes(size, "--at"), **rest)
+
+
+comparing = bundle(
+    "comparing",
+    _comparing,
+    click.option("--codecs", metavar="LIST", help=f"Codecs wanted.  [default: {','.join(settings.CODECS)}]"),
+    click.option(
+        "--rates", type=int, default=default(Comparing, "rates"), show_default=True, help="Qualities of each."
+    ),
+    click.option(
+        "--at", "size", metavar="SIZE", help="Size of what is put side by side: 20KB.  [default: one all reach]"
+    ),
+)
+
+restoring = bundle(
+    "writing",
+    Writing,
+    click.option(
+        "-o", "--output", "file", metavar="FILE|-", help="One file: a picture, or all as .npz or .npy; - is stdout."
+    ),
+    click.option("--to", "kind", metavar="KIND", help="Kind of what is written: png, tif, npz ...  [default: by name]"),
+    _FOLDER,
+    _FORCE,
+    _SKIP,
+)
+
+
+def _decoding(index: str | None = None, max_memory: str | None = None, **rest: Any) -> Decoding:
+    return Decoding(
+        index=settings.parse_index(index) if index is not None else (),
+        max_memory=settings.parse_bytes(max_memory) if max_memory is not None else None,
+        **rest,
+    )
+
+
+_ORIGIN = click.option("--basis-from", metavar="FILE", help="The file that has the parts, where INPUT has none.")
+_MEMORY = click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 2GB.  [default: half of free]")
+decoding = bundle(
+    "decoding",
+    _decoding,
+    click.option("--index", metavar="I,J,A-B", help="Only these pictures of the file, from 0: 5,10-20."),
+    click.option("-k", "--rank", type=int, help="Only the first so many parts: a coarse picture.  [default: all]"),
+    _ORIGIN,
+    _MEMORY,
+)
+verifying = bundle("decoding", _decoding, _ORIGIN, _MEMORY)
+opening = bundle("decoding", _decoding, _MEMORY)
+
 talk = bundle(
     "talk",
     Talk,
@@ -258,6 +346,14 @@ talk = bundle(
     click.option(
         "--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."
     ),
+    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+)
+
+data = bundle(
+    "talk",
+    Talk,
+    click.option("-v", "--verbose", is_flag=True, help="Also the names and labels of the pictures."),
+    click.option("--json", is_flag=True, help="One JSON object a file."),
     click.option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 

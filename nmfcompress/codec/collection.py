@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, TargetMissed, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
 from ..settings import Coding
@@ -26,6 +26,9 @@ MOST_PARTS = 512  # unless told
 BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
 FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
 SHRINK = 0.6  # of the logarithm of the size, likewise
+FIRST_PRICE = 0.017  # of the squared error of a picture that is aimed at: where learning begins
+SPARE = 0.55  # dB that storing the parts takes away, about, and that is aimed above
+LATE_FALL = 1.4  # dB that PSNR falls by as the step of parts that are there grows e-fold
 TURN = 0.08  # at most, of the logarithm of the price, in one round of learning
 
 
@@ -120,38 +123,51 @@ def price_of(step: float, pixels: int) -> float:
 
 
 def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Opened | None, on_stage: OnStage) -> Coded:
-    n, pixels = header.shape[0], header.pixels
-    peak2 = 255.0**2
+    n, pixels, peak2 = header.shape[0], header.pixels, 255.0**2
+    if coding.min_psnr is not None:
+        price = FIRST_PRICE * peak2 / 10 ** (coding.min_psnr / 10) * pixels
+    else:
+        price = price_of(coding.step or STEP, pixels)
+    rank, most = stack_rank(n, pixels, coding), min(MOST_PARTS, n, pixels)
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
-        coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
+        while True:
+            coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
+            try:
+                return _drafted(coder, rank, price, coding, header, meta, origin)
+            except TargetMissed:
+                if coding.min_psnr is None or coding.rank is not None or origin is not None or rank >= most:
+                    raise
+            rank = min(2 * rank, most)  # more parts come nearer
+
+
+def _drafted(
+    coder: stack.StackCoder, rank: int, price: float, coding: Coding, header: Header, meta: Meta, origin: Opened | None
+) -> Coded:
+    """The draft that is asked for, of so many parts, learned at about this price."""
+    n, pixels = header.shape[0], header.pixels
+    least, most = price_of(STEPS[0], pixels), price_of(STEPS[1], pixels)
+
+    def steer(price: float, mse: float, size: float) -> float:
+        """The next price of learning, for what this one comes to: grey levels squared, and bytes a picture."""
         if coding.min_psnr is not None:
-            step = math.sqrt(0.13 * peak2 / 10 ** (coding.min_psnr / 10))
+            miss = (10 * math.log10(255.0**2 / max(mse, 1e-9)) - coding.min_psnr - SPARE) / FALL
+        elif coding.target_size is not None:
+            miss = math.log(max(size * n * 0.95 + 90 * rank, 1) / coding.target_size) / SHRINK
         else:
-            step = coding.step or STEP
+            return price
+        return min(max(price * math.exp(min(max(0.3 * miss, -TURN), TURN)), least), most)
 
-        def steer(price: float, mse: float, size: float) -> float:
-            miss = 0.0
-            if coding.min_psnr is not None:
-                miss = (10 * math.log10(peak2 / max(mse, 1e-9)) - coding.min_psnr - 0.2) / FALL
-            elif coding.target_size is not None:
-                miss = math.log(max(size * n * 0.95 + 90 * coder.rank, 1) / coding.target_size) / SHRINK
-            low, high = price_of(STEPS[0], pixels), price_of(STEPS[1], pixels)
-            return min(max(price * math.exp(min(max(0.3 * miss, -TURN), TURN)), low), high)
+    if origin is not None:
+        coder.take(stack.read_parts(origin.container, header), price)
+    else:
+        price = coder.learn(rank, price, steer)
 
-        price = price_of(step, pixels)
-        if origin is not None:
-            coder.take(stack.read_parts(origin.container, header), price)
-        else:
-            price = coder.learn(stack_rank(n, pixels, coding), price, steer)
+    def draft(step: float) -> Coded:
+        made = coder.draft(price_of(step, pixels))
+        return coded("stack", header, meta, made.sections, coder.rank, made.mse)
 
-        def draft(step: float) -> Coded:
-            made = coder.draft(price_of(step, pixels))
-            return coded("stack", header, meta, made.sections, coder.rank, made.mse)
-
-        learned = math.sqrt(price / price_of(1.0, pixels))
-        if not coding.targets:
-            return draft(learned)
-        return meet(draft, coding, learned, *STEPS)
+    learned = math.sqrt(price / price_of(1.0, pixels))
+    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL) if coding.targets else draft(learned)
 
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:

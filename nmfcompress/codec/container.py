@@ -30,10 +30,8 @@ MAGIC = b"\x93NMFC"
 VERSION = 1
 MODES = ("rows", "patches", "stack", "bands")
 SECTIONS = {  # what a section holds: see the file of each mode
-    "head": 1,  # shape and type of the pixels (header.py)
-    "parts": 2, "steps": 3, "curve": 4, "contexts": 5, "codes": 6, "origin": 7,
-    "maps": 8, "weights": 9, "scales": 10, "levels": 11, "filter": 12, "means": 13, "luma": 14, "chroma": 15,
-    "model": 16,
+    "head": 1, "parts": 2, "curve": 3, "contexts": 4, "codes": 5, "origin": 6,  # header.py, stack.py
+    "scales": 7, "weights": 8, "maps": 9, "patches": 10,  # rows.py, bands.py, patches.py
     "meta": 64,  # what goes with the pictures: names, labels, profiles (header.py)
 }  # fmt: skip
 NAMES = {number: name for name, number in SECTIONS.items()}

@@ -187,7 +187,9 @@ def squash(logits: np.ndarray) -> np.ndarray:
 class Adaptive:
     """Counts of zeros and ones under each context, from which come the probabilities of the next.
 
-    Krichevsky and Trofimov's estimate; the counts are halved where they pass `limit`, so that it follows what changes.
+    Krichevsky and Trofimov's estimate: (2 zeros + 1) 2^14 div (2 (zeros + ones) + 2), 1 to 2^14 - 1. After each call,
+    which counts all of its bits at once, both counts of a context are halved (rounded down) for as long as together
+    they are above `limit`: so that it follows what changes.
     """
 
     def __init__(self, contexts: int, limit: int = 1024):
@@ -204,8 +206,8 @@ class Adaptive:
         bits: np.ndarray = coder.bits(None if values is None else values[None], self.zeros(which)[None])[0]
         contexts = self._counts.shape[1]
         self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts).reshape(2, contexts)
-        over = self._counts.sum(axis=0) > self._limit
-        self._counts[:, over] >>= 1
+        while (over := self._counts.sum(axis=0) > self._limit).any():
+            self._counts[:, over] >>= 1
         return bits
 
 
@@ -214,9 +216,13 @@ LENGTHS = 33  # of magnitudes in bits
 
 
 class AdaptiveIntegers:
-    """Integers below 2^32 in magnitude, under contexts: is it zero, its sign, its length in bits, its bits.
+    """Integers below 2^32 in magnitude, under contexts: is it above 0, its sign, its length in bits, its bits.
 
-    Zero, sign, each step of the length and the bit after the first are learned per context; what is left is even.
+    Each is asked for all integers in a call that still have it: is the magnitude above 0; of those that are, if there
+    are signs, is it negative; then, step by step, of those that went on, does it have more than 1, 2 ... 32 bits (there
+    are none of 33); then, of those that have so many, the bits after the first 1, the highest first. What is above 0,
+    negative, and each step of the length are learned (Adaptive) per context; the bit after the first per context and
+    length; the other bits are even.
     """
 
     def __init__(self, contexts: int, signed: bool = True, limit: int = 1024):

@@ -4,15 +4,19 @@ head: a byte for the type (TYPES), in which bit 7 says that values had a range o
 picture rather than a collection of one; varints: pictures, height, width, channels (1 has no axis of its own); with bit
 7 the lowest and the highest value, two float64, little-endian: they are what is 0 and 1 here.
 
-meta: bytes as zlib deflates them, of fields one after the other: a byte for its kind (KINDS), a varint for its length,
-its bytes. Text is UTF-8, parts of a list end with a NUL byte.
+meta: bytes as zlib deflates them, of fields one after the other, in rising order of their kinds: a byte for its kind
+(KINDS), a varint for its length, its bytes. One of another kind is passed over. Text is UTF-8 (in names of files, bytes
+that are none stand as they are), parts of a list end with a NUL byte. Numbers are int64, the lowest bytes of all first,
+then the next bytes of all ... ; indices less the one before; rows of alpha less the row above, modulo 256; dpi two
+float64.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +29,10 @@ OWN_RANGE, SINGLE = 128, 64
 KINDS = {"icc": 1, "exif": 2, "dpi": 3, "alpha": 4, "names": 5, "numbers": 6, "words": 7, "indices": 8, "mode": 9}
 NAMES = {number: name for name, number in KINDS.items()}
 MOST_META = 2**26  # bytes of it once they are inflated
+MOST_LETTERS = 2**27  # of labels, each as long as the longest
 MOST_VALUES = 2**33  # pixel values of all pictures together, whatever is allowed
+MOST_PICTURES = 2**23  # so that what goes with each stays small too
+STRANGE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # halves of characters that stand for no byte
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,11 @@ class Header:
         What 0 and 1 stand for, where floats were scaled.
     single : bool
         It is one picture, n is 1.
+
+    Raises
+    ------
+    TooLarge
+        More pictures, or values, than are ever read.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +61,10 @@ class Header:
     low: float = 0.0
     high: float = 1.0
     single: bool = False
+
+    def __post_init__(self) -> None:
+        if self.values > MOST_VALUES or self.shape[0] > MOST_PICTURES:
+            raise TooLarge(f"pictures of {' x '.join(map(str, self.shape))} values are more than are ever read")
 
     def pack(self) -> bytes:
         """The section."""
@@ -90,12 +106,7 @@ def read_header(data: bytes) -> Header:
         raise InputError("is damaged: its header makes no sense")
     if not (np.isfinite(low) and np.isfinite(high) and low <= high):
         raise InputError("is damaged: the range of its values is none")
-    header = Header(
-        tuple(sides if sides[3] > 1 else sides[:3]), np.dtype(TYPES[number]), low, high, bool(kind & SINGLE)
-    )
-    if header.values > MOST_VALUES:
-        raise TooLarge(f"its header says {' x '.join(map(str, sides))} values, more than are ever read")
-    return header
+    return Header(tuple(sides if sides[3] > 1 else sides[:3]), np.dtype(TYPES[number]), low, high, bool(kind & SINGLE))
 
 
 @dataclass(frozen=True)
@@ -140,19 +151,31 @@ class Meta:
             if self.labels.dtype.kind in "iu":
                 found["numbers"] = _numbers(self.labels)
             else:
-                found["words"] = _texts(self.labels.tolist())
+                found["words"] = _texts(_array([str(label) for label in self.labels.tolist()]))
         if self.indices is not None and not np.array_equal(self.indices, np.arange(len(self.indices))):
             found["indices"] = _numbers(np.diff(self.indices, prepend=0))
         return _packed(found)
 
 
 def _packed(found: Mapping[str, bytes]) -> bytes:
-    plain = b"".join(bytes([KINDS[name]]) + varint(len(data)) + data for name, data in found.items() if data)
+    rising = sorted((KINDS[name], data) for name, data in found.items() if data)
+    plain = b"".join(bytes([kind]) + varint(len(data)) + data for kind, data in rising)
+    if len(plain) > MOST_META:
+        raise TooLarge(f"what goes with the pictures has {len(plain):,} bytes, at most {MOST_META:,} are read")
     return zlib.compress(plain, 9) if plain else b""
 
 
-def _texts(texts: object) -> bytes:
-    return b"".join(str(text).replace("\0", "").encode("utf-8", "surrogateescape") + b"\0" for text in texts)  # type: ignore[attr-defined]
+def _texts(texts: Iterable[object]) -> bytes:
+    whole = "".join(str(text).replace("\0", "") + "\0" for text in texts)
+    return STRANGE.sub("\ufffd", whole).encode("utf-8", "surrogateescape")
+
+
+def _array(words: Sequence[str]) -> np.ndarray:
+    """Words side by side, all as wide as the longest."""
+    longest = max(map(len, words), default=0)
+    if len(words) * longest > MOST_LETTERS:
+        raise TooLarge(f"{len(words):,} labels of up to {longest:,} letters are more than are ever read")
+    return np.array(words)
 
 
 def _numbers(values: np.ndarray) -> bytes:
@@ -177,12 +200,12 @@ def read_meta(data: bytes, header: Header) -> Meta:
         raise InputError("is damaged: what goes with its pictures cannot be inflated") from None
     if not inflate.eof or inflate.unused_data:
         raise InputError("is damaged: what goes with its pictures does not end where it should")
-    fields, found = Fields(plain), {}
+    fields, found, before = Fields(plain), {}, 0
     while fields.place < len(plain):
-        name = NAMES.get(fields.byte())
-        content = fields.take(fields.varint())
-        if name is not None:
-            found[name] = content
+        kind = fields.byte()
+        if kind <= before:
+            raise InputError("is damaged: what goes with its pictures is out of order")
+        found[NAMES.get(kind, "")], before = fields.take(fields.varint()), kind
     n, shape = header.shape[0], header.shape[1:3]
 
     def sized(name: str, size: int) -> bytes | None:
@@ -197,10 +220,10 @@ def read_meta(data: bytes, header: Header) -> Meta:
         return np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(8, n).T).view("<i8")[:, 0].astype(np.int64)
 
     def texts(name: str) -> tuple[str, ...]:
-        parts = found.get(name, b"").split(b"\0")[:-1]
-        if parts and len(parts) != n:
+        content = found.get(name, b"")
+        if content and (content.count(0) != n or content[-1]):
             raise InputError(f"is damaged: its {name} are not for {n:,} pictures")
-        return tuple(part.decode("utf-8", "surrogateescape") for part in parts)
+        return tuple(content.decode("utf-8", "surrogateescape").split("\0")[:-1])
 
     dpi, alpha = sized("dpi", 16), sized("alpha", shape[0] * shape[1])
     words, steps = texts("words"), numbers("indices")
@@ -214,6 +237,6 @@ def read_meta(data: bytes, header: Header) -> Meta:
         else np.cumsum(np.frombuffer(alpha, np.uint8).reshape(shape), axis=0, dtype=np.uint8),
         mode=found.get("mode", b"").decode("utf-8", "replace"),
         names=texts("names"),
-        labels=np.array(words) if words else numbers("numbers"),
+        labels=_array(words) if words else numbers("numbers"),
         indices=None if steps is None else np.cumsum(steps),
     )

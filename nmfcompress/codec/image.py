@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import InputError, TargetMissed, UsageError
@@ -58,9 +60,9 @@ def encode_image(
 
 def coded_image(
     pixels: np.ndarray, coding: Coding, meta: Meta | None = None, header: Header | None = None,
-    fit: Factorization | None = None, on_stage: OnStage = silent,
+    fit: Factorization | None = None, on_stage: OnStage = silent, mask: np.ndarray | None = None,
 ) -> Coded:  # fmt: skip
-    """`encode_image` as settings say; `fit`: its rows, if they are factorized already."""
+    """`encode_image` as settings say; `fit`: of its rows, where they are factorized already, with this mask (h, w)."""
     pixels = checked(pixels, (2, 3))
     header = header or Header((1, *pixels.shape), pixels.dtype, single=True)
     meta = meta or Meta()
@@ -74,13 +76,15 @@ def coded_image(
     if fit is not None or not coding.targets:
         rank = coding.rank or 1
         fit = fit or factorize(arrange_rows(pixels), rank, rng=coding.seed, jobs=coding.jobs)
-        return _rows(pixels, fit, coding, header, meta)
+        return _rows(pixels, fit, coding, header, meta, mask)
     return _rows_for_target(pixels, coding, header, meta, on_stage)
 
 
-def _rows(pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta) -> Coded:
+def _rows(
+    pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta, mask: np.ndarray | None = None
+) -> Coded:
     """The file of these factors, at the step that is asked for, or needed."""
-    coder = RowsCoder(pixels, fit)
+    coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
     def draft(step: float) -> Coded:
@@ -91,20 +95,25 @@ def _rows(pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header
         return draft(coding.step)
     if coding.targets:
         return meet(draft, coding, 2.0, *ROWS_STEPS)
-    finest = draft(ROWS_STEPS[0])
-    if finest.psnr_db is None:
-        return finest
-    kept = finest
-    for step in (0.125, 0.25, 0.5, 0.71, 1.0, 1.41, 2.0, 2.83, 4.0, 5.66, 8.0, 11.3, 16.0):
-        made = draft(step)
-        if made.psnr_db is None or made.psnr_db < finest.psnr_db - LOSS:
-            break
-        kept = made if made.size < kept.size else kept
-    return kept
+    return draft(_coarsest(coder, pixels, header))
 
 
 def _mse(factors: Quantized, pixels: np.ndarray, header: Header) -> float:
     return mse_of(factors.pixels(header), pixels)
+
+
+def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> float:
+    """The coarsest step, to a tenth, at which the quantizer costs no more than LOSS."""
+    most = _mse(coder.quantized(ROWS_STEPS[0]), pixels, header) * 10 ** (LOSS / 10)
+    low, high = ROWS_STEPS
+    step = 2.0
+    while high / low > 1.1:
+        if _mse(coder.quantized(step), pixels, header) <= most:
+            low = step
+        else:
+            high = step
+        step = math.sqrt(low * high) if low > ROWS_STEPS[0] or high < 1 else high / 3
+    return low
 
 
 def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
@@ -166,7 +175,8 @@ def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
     opened = open_container(data)
     if opened.header.shape[0] != 1:
         raise InputError(f"holds {opened.header.shape[0]:,} pictures (decode_stack reads them)")
-    return opened.pictures(rank=rank)[0]
+    picture: np.ndarray = opened.pictures(rank=rank)[0]
+    return picture
 
 
 def decode_single(container: Container, header: Header, rank: int | None) -> np.ndarray:

@@ -49,9 +49,8 @@ class Opened:
 
         n = self.header.shape[0]
         if index is not None and len(index) and not 0 <= int(index.min()) <= int(index.max()) < n:
-            raise InputError(
-                f"index {int(index.max() if index.min() >= 0 else index.min())} is beyond its {n:,} pictures"
-            )
+            worst = int(index.max() if index.min() >= 0 else index.min())
+            raise InputError(f"index {worst} is beyond its {n:,} pictures")
         count = n if index is None else len(index)
         needs = count * self.header.pixels * self.header.dtype.itemsize
         (limits or Limits()).admit(needs, f"decoding {count:,} pictures of {self.header.pixels:,} values")

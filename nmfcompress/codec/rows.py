@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..factor.nmf import Factorization, transform
-from ..images.arrange import arrange_rows, restore_rows
+from ..images.arrange import arrange_mask, arrange_rows, restore_rows
 from ..metrics import peak
 from .container import Container, Fields, varint
 from .header import Header
@@ -68,10 +68,13 @@ class RowsCoder:
     pixels : array, shape (h, w) or (h, w, c)
     fit : Factorization
         Of its rows.
+    mask : array of bool, shape (h, w), optional
+        True = known.
     """
 
-    def __init__(self, pixels: np.ndarray, fit: Factorization):
+    def __init__(self, pixels: np.ndarray, fit: Factorization, mask: np.ndarray | None = None):
         self._V = arrange_rows(pixels)
+        self._known = None if mask is None else arrange_mask(mask, pixels.shape)
         # parts in falling order, so that the first few make a coarse picture; those that are nothing take no room
         fit = fit.sorted()
         W, H = fit.W.T.astype(np.float64), fit.H.astype(np.float64)
@@ -87,7 +90,7 @@ class RowsCoder:
         h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
         h = np.rint(self._H / h_steps[:, None])
         # the other factor once more, for what this one has become
-        W = transform(self._V, np.maximum(h * h_steps[:, None], 0).astype(np.float32)).T.astype(np.float64)
+        W = transform(self._V, (h * h_steps[:, None]).astype(np.float32), mask=self._known).T.astype(np.float64)
         w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
         w = np.rint(W / w_steps[:, None])
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)

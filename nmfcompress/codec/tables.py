@@ -13,6 +13,7 @@ magnitudes (of four, half of it), at most 15; and the number of the plane, where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,7 @@ SIZES = 16  # of neighbours, in bits
 OWN = 8  # planes that have contexts of their own
 PREDICTED, SIGNED, LANE_BITS = 128, 64, 15
 MOST = 1 << 33  # of an entry
+FULLEST = 1 << 14  # entries a byte, at most: none costs less than log2(1 + 1/2048) bits, as Adaptive counts to 1024
 
 
 def encode_planes(values: np.ndarray) -> bytes:
@@ -45,6 +47,8 @@ def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     lanes = 1 << (data[0] & LANE_BITS)
     if lanes > LANES or data[0] & ~(PREDICTED | SIGNED | LANE_BITS):
         raise InputError("a table begins with a byte that is none of its own")
+    if math.prod(shape) > FULLEST * len(data):
+        raise InputError(f"a table of {len(data):,} bytes is too short for {math.prod(shape):,} entries")
     reader = Reader([data[1:]], lanes)
     values = _code(reader, None, shape, bool(data[0] & PREDICTED), bool(data[0] & SIGNED))
     reader.finish()

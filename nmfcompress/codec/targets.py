@@ -13,6 +13,7 @@ OVER = 0.5  # dB above min_psnr that are at most given away
 FILL = 0.95  # of target_size that is used at least
 AIM_DB, AIM_FILL = 0.15, 0.985  # where the search aims between these
 MOST_DRAFTS = 14
+FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
 WIDEST = 4.0  # times: how far the step goes at once
 
 
@@ -31,7 +32,9 @@ class Measured(Protocol):
 Draft = TypeVar("Draft", bound=Measured)
 
 
-def meet(draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float) -> Draft:
+def meet(
+    draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL
+) -> Draft:
     """The draft that meets the target of `coding`: not larger, or not worse, and without waste.
 
     Parameters
@@ -40,6 +43,10 @@ def meet(draft: Callable[[float], Draft], coding: Coding, start: float, low: flo
         Of a step in low..high; both size and PSNR fall, nearly always, as it grows.
     start : float
         Where the search begins.
+    low, high : float
+        Its range.
+    fall : float
+        dB that PSNR falls by as the step grows e-fold, about.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def meet(draft: Callable[[float], Draft], coding: Coding, start: float, low: flo
                 return made
         else:
             fails = (step, made)
-        following = _next(step, made, fits, fails, coding, low, high)
+        following = _next(step, made, fits, fails, coding, low, high, fall)
         if following is None:
             break
         step = following
@@ -87,7 +94,7 @@ def closer(made: Measured, other: Measured, coding: Coding) -> bool:
 
 def _next(
     step: float, made: Draft, fits: tuple[float, Draft] | None, fails: tuple[float, Draft] | None, coding: Coding,
-    low: float, high: float,
+    low: float, high: float, fall: float,
 ) -> float | None:  # fmt: skip
     """Where to look next: between the two by regula falsi in logarithms, or on in the same direction."""
     if fits is not None and fails is not None:
@@ -97,9 +104,8 @@ def _next(
         x, y = (_miss(fits[1], coding), _miss(fails[1], coding))
         share = 0.5 if x == y else min(max(x / (x - y), 0.1), 0.9)
         return float(math.exp(math.log(fits[0]) + share * (math.log(fails[0]) - math.log(fits[0]))))
-    # PSNR falls by about 4 dB, and the size to about a half, as the step is doubled
     miss = _miss(made, coding)
-    slope = 1 / 5.8 if coding.min_psnr is not None else 1.0
+    slope = 1 / fall if coding.min_psnr is not None else 1.0  # the size falls to about a half as the step is doubled
     factor = math.exp(min(max(miss * slope, -math.log(WIDEST)), math.log(WIDEST)))
     if fits is None:
         factor = factor * 0.97 if coding.min_psnr is not None else factor * 1.03

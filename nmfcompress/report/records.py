@@ -25,7 +25,8 @@ class Outcome:
     """What became of one image, or of one collection; its fields are the keys of `--json`.
 
     `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture; `reads` and
-    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections.
+    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections; `bytes`, `bits_per_pixel`
+    and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made.
     """
 
     input: str
@@ -53,6 +54,9 @@ class Outcome:
     basis_from: str | None = None
     workers: int | None = None
     worker_pids: tuple[int, ...] | None = None
+    bytes: int | None = None
+    bits_per_pixel: float | None = None
+    ratio: float | None = None
 
     @classmethod
     def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
@@ -72,7 +76,7 @@ class Outcome:
     def to_json(self) -> str:
         """One line; `images` only for a collection, `basis_from` when the basis was given, `workers` of a cluster."""
         fields = asdict(self)
-        for name in ("images", "basis_from", "workers", "worker_pids"):
+        for name in ("images", "basis_from", "workers", "worker_pids", "bytes", "bits_per_pixel", "ratio"):
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, allow_nan=False)
@@ -156,6 +160,8 @@ HEADINGS = (
     "svd floor",
     "PSNR dB",
     "SSIM",
+    "bytes",
+    "bit/px",
     "reads",
     "gradient",
     "seconds",
@@ -185,6 +191,7 @@ def _row(o: Outcome) -> tuple[str, ...]:
         f"{o.sweeps}{'' if o.converged else '+'}", f"{o.loss:.5g}", f"{o.relative_loss:.4f}",
         figure(o.svd_floor, ".5g"),
         "equal" if o.psnr_db is None else f"{o.psnr_db:.2f}", figure(o.ssim, ".3f"),
+        "" if o.bytes is None else f"{o.bytes:,}", "" if o.bits_per_pixel is None else f"{o.bits_per_pixel:.3f}",
         str(o.reads), figure(o.gradient, ".1e"), f"{o.seconds:.2f}",
     )  # fmt: skip
 

@@ -1,0 +1,241 @@
+"""The work of `nmfc compress -o FILE.nmfc`: read a picture or a collection, code it, write one file, say."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+import numpy as np
+
+from ..codec.collection import coded_stack
+from ..codec.drafts import Coded
+from ..codec.header import Header, Meta
+from ..codec.image import coded_image
+from ..codec.opened import Opened, open_container
+from ..errors import InputError, UsageError, about
+from ..factor.nmf import factorize_as
+from ..images import archives, stacks
+from ..images.archives import Stack
+from ..images.arrange import arrange_rows
+from ..images.files import display
+from ..images.levels import Levels
+from ..images.limits import WORK_BYTES, Limits, limits_of
+from ..images.picture import Picture
+from ..images.pictures import count_frames, read_image
+from ..images.selection import select
+from ..images.stored import StoredImages, held
+from ..settings import Fit, Packing, Reading, Selection, Talk, Writing
+from .console import Console
+from .inputs import STDIN, Source, content, sources
+from .outputs import Outputs
+from .streams import tell
+
+ENDING, KIND = ".nmfc", "nmfc"
+PART_BYTES = 40  # of memory a value of a part takes, and a code of a picture, while a stack is learned
+
+
+def packs(writing: Writing) -> bool:
+    """Whether these options ask for one .nmfc file."""
+    if writing.file is None:
+        return False
+    if writing.kind is not None:
+        return writing.kind == KIND
+    return writing.file == STDIN or writing.file.lower().endswith(ENDING)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What became of the input; its fields are the keys of `--json`."""
+
+    input: str
+    arrangement: str
+    images: int
+    width: int
+    height: int
+    dtype: str
+    rank: int
+    bytes: int
+    bits_per_pixel: float
+    ratio: float
+    psnr_db: float | None
+    basis_from: str | None
+    seconds: float
+    sections: dict[str, int]
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def line(self) -> str:
+        """For people."""
+        pictures = f"{self.images:,} pictures of " if self.images > 1 else ""
+        likeness = "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
+        each = f", {self.bytes / self.images:.1f} a picture" if self.images > 1 else ""
+        rate = f"{self.bits_per_pixel:.3f} bit/pixel, {self.ratio:,.1f} times smaller"
+        return (
+            f"{display(self.input)}: {pictures}{self.width}x{self.height} {self.dtype}, {self.arrangement}, "
+            f"{likeness}, {self.bytes:,} bytes{each}, {rate}"
+        )
+
+
+def pack(
+    inputs: tuple[str, ...], fit: Fit, packing: Packing, reading: Reading, selection: Selection, writing: Writing,
+    talk: Talk,
+) -> int:  # fmt: skip
+    """Put all inputs into one file; returns the exit code."""
+    found, passed = sources(inputs, reading, writing.folder, open_folders=True)
+    _check(writing, packing, reading, talk)
+    file = writing.file or STDIN
+    console, limits = Console(talk), limits_of(reading.max_memory)
+    outputs = Outputs(writing, found, packing.basis_from)
+    name = found[0].path if len(found) == 1 else f"{found[0].path} and {len(found) - 1:,} more"
+    with console, console.attempt(name):
+        console.remarks(passed)
+        if file != STDIN and not outputs.wanted([file]):
+            console.passed_over += 1
+        else:
+            origin = _origin(packing.basis_from, limits)
+            content = _gather(found, name, reading, selection, limits, console)
+            began = time.perf_counter()
+            with about(display(name)):
+                coded, notes = _coded(content, fit, packing, limits, origin, console, name)
+            _write(outputs, file, coded.data)
+            packed = _said(content, coded, packing, name, time.perf_counter() - began, (file,), notes)
+            console.finished += 1
+            if talk.json:
+                click.echo(json.dumps(packed.__dict__, allow_nan=False))
+            elif not talk.quiet:
+                tell(packed.line())
+                if file != STDIN:
+                    tell(f"written to {display(file)}")
+    return console.close(None)
+
+
+def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> None:
+    """What contradicts itself, before any work."""
+    coding = packing.coding
+    if coding.rank is None and coding.step is None and not coding.targets:
+        raise UsageError("say how: one of -k/--rank, --min-psnr, --target-size (or --step)")
+    if reading.mask is not None:
+        raise UsageError("--mask does not go with .nmfc: what is missing would have to be stored too")
+    if writing.plot:
+        raise UsageError("-o writes only the file; it does not go with --plot")
+    if writing.file == STDIN:
+        if talk.json:
+            raise UsageError("-o - and --json would both write to stdout")
+        if sys.stdout is None:
+            raise InputError("is closed", "stdout")
+        if sys.stdout.isatty():
+            raise UsageError("a .nmfc file is not written to a terminal (redirect stdout, or use -o FILE)")
+
+
+def _origin(path: str | None, limits: Limits) -> Opened | None:
+    """The file whose parts are taken."""
+    if path is None:
+        return None
+    with about(display(path)):
+        data = content(Source(path), limits)
+        if isinstance(data, str):
+            limits.admit(os.path.getsize(data), "reading it")
+            with open(data, "rb") as stream:
+                data = stream.read()
+        opened = open_container(data)
+        if "parts" not in opened.container.sections:
+            raise InputError("has no parts to take (expected a .nmfc file of arrangement stack with its own)")
+        return opened
+
+
+def _gather(
+    found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console
+) -> Picture | Stack:
+    """The one picture there is, or the collection that the selection leaves."""
+    data = [content(source, limits) for source in found]
+    options: dict[str, Any] = {
+        "key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split, "limits": limits,
+    }  # fmt: skip
+    if len(data) > 1 and not all(isinstance(one, str) for one in data):
+        raise InputError("stdin or a pipe is one whole collection; it does not go with other inputs")
+    together: dict[str, Any] = {**options, "gray": reading.gray, "resize": reading.resize}
+    if len(data) > 1:
+        stack = stacks.read_stack([str(one) for one in data], **together)
+    elif stacks.is_archive(data[0]):
+        stack = archives.read_archive(data[0], name=found[0].path, collection=False, **options)
+        if reading.gray and len(stack.images.shape) == 4:
+            stack = replace(stack, images=np.stack([stacks.to_gray(image) for image in stack.images[:]]))
+    elif reading.frame or count_frames(data[0], name=found[0].path, limits=limits) == 1:
+        picture = read_image(data[0], name=found[0].path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
+        console.notes(name, picture.notes)
+        return picture
+    else:
+        stack = stacks.read_stack(data[0], name=display(found[0].path), **together)
+    console.assumed(name, stack.assumed)
+    console.notes(name, stack.notes)
+    if stack.single:
+        return Picture(np.asarray(stack.images[0]), stack.levels)
+    with about(display(name)):
+        kept = select(selection, stack.labels, len(stack.images))
+    if len(kept) == len(stack.images):
+        return stack
+    images = stack.images.picked(kept) if isinstance(stack.images, StoredImages) else stack.images[kept]
+    return replace(
+        stack, images=images, labels=None if stack.labels is None else stack.labels[kept],
+        indices=stack.indices[kept], files=tuple(stack.files[place] for place in kept) if stack.files else (),
+    )  # fmt: skip
+
+
+def _range(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
+    """What 0 and 1 stand for, of floats that were scaled."""
+    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
+
+
+def _coded(
+    content: Picture | Stack, fit: Fit, packing: Packing, limits: Limits, origin: Opened | None, console: Console,
+    name: str,
+) -> tuple[Coded, tuple[str, ...]]:  # fmt: skip
+    """The file, and what has to be said of it."""
+    coding = packing.coding
+    console.stages(name)
+    if isinstance(content, Picture):
+        if origin is not None:
+            raise UsageError("--basis-from is for collections, and this is one picture")
+        pixels = content.pixels
+        limits.admit(pixels.size * WORK_BYTES, f"a picture of {pixels.shape[1]} x {pixels.shape[0]}")
+        header = Header((1, *pixels.shape), pixels.dtype, *_range(content.levels, pixels.dtype), single=True)
+        meta = Meta(content.icc, content.exif, content.dpi, content.alpha, content.mode)
+        factors = None
+        if coding.arrangement in (None, "rows") and not coding.targets and coding.rank is not None:
+            factors = factorize_as(arrange_rows(pixels), fit)
+        return coded_image(pixels, coding, meta, header, factors, console.on_stage), content.notes
+    images = content.images
+    header = Header(tuple(images.shape), images.dtype, *_range(content.levels, images.dtype))
+    values = header.pixels * (coding.rank or 512) + len(images) * 512
+    limits.admit(held(images) + PART_BYTES * min(values, 2**34), f"coding {len(images):,} pictures")
+    meta = Meta(
+        names=tuple(os.path.basename(file) for file in content.files), labels=content.labels, indices=content.indices
+    )
+    coded = coded_stack(images, coding, meta, header, origin, console.on_stage)
+    return coded, content.notes
+
+
+def _said(
+    content: Picture | Stack, coded: Coded, packing: Packing, name: str, seconds: float, outputs: tuple[str, ...],
+    notes: tuple[str, ...],
+) -> Packed:  # fmt: skip
+    images = content.pixels[None] if isinstance(content, Picture) else content.images
+    n, h, w = images.shape[:3]
+    raw = int(np.prod(images.shape)) * images.dtype.itemsize
+    return Packed(
+        name, coded.mode, n, w, h, images.dtype.name, coded.rank, coded.size, 8 * coded.size / (n * h * w),
+        raw / coded.size, coded.psnr_db, packing.basis_from, round(seconds, 4), coded.sections, outputs, notes,
+    )  # fmt: skip
+
+
+def _write(outputs: Outputs, file: str, data: bytes) -> None:
+    if file != STDIN:
+        outputs.write(file, data)
+        return
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
