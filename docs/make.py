@@ -1,9 +1,13 @@
-"""Write what the tool says into README.md, and the pictures that it shows into docs/pictures.
+"""Write what the tool says into README.md and docs/format.md, and the pictures that it shows into docs/pictures.
 
 Two kinds of block are made anew, each between a marker and the end of the fenced block that follows it:
 
     <!-- help: compress -->     nmfc compress --help
     <!-- run -->                every line of the block that begins with "$ ", and what it prints
+
+and one kind in docs/format.md, where the specification is that of the code:
+
+    <!-- doc: codec/tables.py -->       the docstring of that file
 
 With --check nothing is written: the exit status is 1 when a help text differs, or when a run prints other words
 (its numbers may differ, they hang on the machine).
@@ -11,6 +15,7 @@ With --check nothing is written: the exit status is 1 when a help text differs, 
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -22,7 +27,7 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+README, FORMAT = ROOT / "README.md", ROOT / "docs/format.md"
 PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
     "photo.compare.png": "nmfc-out/photo.compare.png",
     "photo.basis.png": "nmfc-out/photo.basis.png",
@@ -35,6 +40,17 @@ PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
 }
 WIDTH = 1000  # pixels, of the pictures in the README
 BLOCK = re.compile(r"(<!-- (help: (?P<command>[a-z ]+)|run) -->\n\n?```\w*\n)(?P<body>.*?)(```\n)", re.DOTALL)
+DOC = re.compile(r"(<!-- doc: (?P<file>[a-z_/.]+) -->\n\n?```\w*\n)(?P<body>.*?)(```\n)", re.DOTALL)
+
+
+def specified(text: str) -> str:
+    """The specification with the docstrings of the code as they are."""
+
+    def docstring(match: re.Match[str]) -> str:
+        tree = ast.parse((ROOT / "nmfcompress" / match["file"]).read_text(encoding="utf-8"))
+        return f"{match[1]}{ast.get_docstring(tree)}\n{match[4]}"
+
+    return DOC.sub(docstring, text)
 
 
 def run(line: str, folder: str) -> str:
@@ -84,10 +100,13 @@ def main() -> int:
         new = remade(old, folder)
         if "--check" in sys.argv[1:]:
             stale = differences(old, new)
-            print("\n".join(stale) or "README.md is up to date")
+            if specified(FORMAT.read_text(encoding="utf-8")) != FORMAT.read_text(encoding="utf-8"):
+                stale.append("docs/format.md is stale")
+            print("\n".join(stale) or "README.md and docs/format.md are up to date")
             print("" if not stale else "make docs brings it up to date")
             return bool(stale)
         README.write_text(new, encoding="utf-8")
+        FORMAT.write_text(specified(FORMAT.read_text(encoding="utf-8")), encoding="utf-8")
         (ROOT / "docs" / "pictures").mkdir(parents=True, exist_ok=True)
         for name, made_at in PICTURES.items():
             with Image.open(Path(folder) / made_at) as picture:

@@ -16,8 +16,9 @@ COMMON = {"errors", "settings", "metrics"}
 MAY = {  # room: rooms of ours it may import
     "factor": COMMON,
     "images": COMMON | {"factor"},
-    "report": COMMON | {"factor", "images", "recipes"},
-    "cli": COMMON | {"factor", "images", "report", "recipes"},
+    "codec": COMMON | {"factor", "images"},
+    "report": COMMON | {"factor", "images", "codec", "recipes"},
+    "cli": COMMON | {"factor", "images", "codec", "report", "recipes"},
 }
 ARRAYS_ONLY = [
     "factor/*.py",

@@ -13,7 +13,13 @@ from .. import __version__
 from ..errors import NmfcError
 from .streams import Terminated, discard, tell
 
-COMMANDS = {"compress": "compress", "basis": "basis"}  # command: its module in this folder
+COMMANDS = {  # command: its module in this folder
+    "compress": "compress",
+    "basis": "basis",
+    "decompress": "decompress",
+    "info": "info",
+    "verify": "verify",
+}
 BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",

@@ -18,7 +18,8 @@ from .header import Header, Meta
 from .image import checked
 from .integer import STEP_OF_PRICE, blocks_of
 from .opened import Opened, open_container
-from .targets import meet
+from .parts import read_parts
+from .targets import meet, tight
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
@@ -87,7 +88,22 @@ def coded_stack(
         if origin is not None:
             raise UsageError("a basis is given with arrangement bands (expected stack: the maps belong to one scene)")
         return _bands(images, coding, header, meta or Meta(), on_stage)
+    if origin is not None:
+        _check_origin(origin.header, header)
     return _stack(images, coding, header, meta or Meta(), origin, on_stage)
+
+
+def _check_origin(there: Header, here: Header) -> None:
+    """Raise InputError unless parts of one collection may make the other's pictures: of their size, on their scale."""
+    if there.shape[1:] != here.shape[1:]:
+        sizes = [" x ".join(map(str, header.shape[1:])) for header in (here, there)]
+        raise InputError(f"its pictures are {sizes[0]}, those whose parts are taken {sizes[1]}")
+    ranges = [(header.low, header.high) for header in (here, there)]
+    if ranges[0] != ranges[1]:
+        raise InputError(
+            f"its values {ranges[0][0]:g} to {ranges[0][1]:g} are 0 to 1, of those whose parts are taken "
+            f"{ranges[1][0]:g} to {ranges[1][1]:g} (expected values of one scale)"
+        )
 
 
 def arrangement_for(images: Any, given: bool = False) -> str:
@@ -132,12 +148,15 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
         while True:
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
+            last = not coding.targets or coding.rank is not None or origin is not None or rank >= most
             try:
-                return _drafted(coder, rank, price, coding, header, meta, origin)
+                made = _drafted(coder, rank, price, coding, header, meta, origin)
+                if last or coding.min_psnr is not None or tight(made, coding):
+                    return made
             except TargetMissed:
-                if coding.min_psnr is None or coding.rank is not None or origin is not None or rank >= most:
+                if last or coding.min_psnr is None:
                     raise
-            rank = min(2 * rank, most)  # more parts come nearer
+            rank = min(2 * rank, most)  # more parts come nearer, and fill what is left of a size
 
 
 def _drafted(
@@ -158,7 +177,10 @@ def _drafted(
         return min(max(price * math.exp(min(max(0.3 * miss, -TURN), TURN)), least), most)
 
     if origin is not None:
-        coder.take(stack.read_parts(origin.container, header), price)
+        if origin.header.shape[1:] != header.shape[1:]:
+            shapes = f"{origin.header.shape[1:]}, these {header.shape[1:]}"
+            raise InputError(f"the pictures of basis_from have shape {shapes} (expected the same)")
+        coder.take(read_parts(origin.container, header), price)
     else:
         price = coder.learn(rank, price, steer)
 

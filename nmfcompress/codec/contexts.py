@@ -165,21 +165,24 @@ def code_contexts(coder: Coder, contexts: Contexts | None, k: int) -> Contexts:
     onward = np.empty((k, ONWARD), np.int64)
     for place in range(ONWARD):
         onward[:, place] = np.cumsum(code(None if contexts is None else steps(contexts.onward[:, place]), k, 3))
-    above = np.triu_indices(k, 1)
-    flat = None if contexts is None else contexts.weights[above]
-    places = None if flat is None else np.flatnonzero(flat)
+    ends = np.cumsum(k - 1 - np.arange(k))  # of the rows above the diagonal, one after the other
+    places = sizes = None
+    if contexts is not None:
+        i, j = np.nonzero(contexts.weights)
+        places, sizes = ends[i] - k + j, contexts.weights[i, j]
     count = int(code(None if places is None else np.array([len(places)]), 1, 1)[0])
-    if not 0 <= count <= len(above[0]):
+    if not 0 <= count <= ends[-1]:
         raise InputError("its contexts have more weights than there are places for them")
     at = np.cumsum(code(None if places is None else np.diff(places, prepend=-1), count, 1)) - 1
-    sizes = code(None if flat is None or places is None else flat[places], count, 2)
+    found = code(sizes, count, 2)
     weights = np.zeros((k, k), np.int64)
     if count:
-        if at.min() < 0 or at.max() >= len(above[0]):
+        if at.min() < 0 or at.max() >= ends[-1]:
             raise InputError("its contexts have a weight at a place that is none")
-        weights[above[0][at], above[1][at]] = sizes
-    largest = max((int(np.abs(x).max()) for x in (bias, onward, weights) if x.size), default=0)
-    if largest > 16 * LOGITS:
+        row = np.searchsorted(ends, at, side="right")
+        weights[row, at - ends[row] + k] = found
+    # together they fit the 16 bits that code_codes adds them up in
+    if max(np.abs(onward).max(), (np.abs(bias) + np.abs(weights).sum(axis=0)).max()) >= 2**15:
         raise InputError("its contexts have log-odds beyond all measure")
     return Contexts(bias, onward, weights)
 

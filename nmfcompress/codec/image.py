@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputError, TargetMissed, UsageError
 from ..factor.nmf import Factorization, factorize
 from ..images.arrange import arrange_rows
+from ..images.limits import Limits
 from ..settings import Coding
 from .container import Container
 from .drafts import Coded, OnStage, coded, mse_of, silent
@@ -179,10 +180,10 @@ def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
     return picture
 
 
-def decode_single(container: Container, header: Header, rank: int | None) -> np.ndarray:
+def decode_single(container: Container, header: Header, rank: int | None, limits: Limits | None = None) -> np.ndarray:
     """The one picture of mode rows or patches, with the axis that counts pictures."""
     if container.mode == "rows":
-        shown = read_rows(container, header).pixels(header, rank)
+        shown = read_rows(container, header, limits).pixels(header, rank)
     else:
         shown = decode_patches(container.sections, header.shape[1:], header.dtype, rank=rank)
     return np.asarray(shown)[None]

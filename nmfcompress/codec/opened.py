@@ -58,10 +58,10 @@ class Opened:
             raise InputError(f"rank is {rank} (expected a whole number from 1)")
         mode = self.container.mode
         if mode == "stack":
-            return stack.decode(self.container, self.header, index, rank, origin.container if origin else None)
+            return stack.decode(self.container, self.header, index, rank, origin.container if origin else None, limits)
         if mode == "bands":
             return decode_bands(self.container.sections, self.header.shape, self.header.dtype, index=index, rank=rank)
-        shown = decode_single(self.container, self.header, rank)
+        shown = decode_single(self.container, self.header, rank, limits)
         return shown if index is None else shown[index]
 
 
@@ -81,7 +81,7 @@ def open_container(data: bytes) -> Opened:
 
 
 def info(data: bytes) -> dict[str, object]:
-    """What a `.nmfc` file holds, by its header: mode, shape, type, bytes by section, and what goes with the pictures."""
+    """What a `.nmfc` file holds, by its header: mode, shape, type, bytes by section, what goes with the pictures."""
     opened = open_container(data)
     header, meta = opened.header, opened.meta
     found: dict[str, object] = {

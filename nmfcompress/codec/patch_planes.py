@@ -30,6 +30,7 @@ from .patch_model import MARGIN, Canvas, Chooser, Layout, band_mask, code_canvas
 from .patch_nets import level_of
 from .patch_shapes import LARGEST, choose_shapes, code_shapes
 
+BEYOND = 2.0**40  # units that only a damaged file reaches: nothing overflows after that
 STEPS = (16, 8, 9)  # of luma, blue and red chroma, in 1/16 of the step: a pixel of chroma is seen four times
 
 
@@ -127,7 +128,8 @@ def code_planes(
     for plane in state:
         given = None if plane.analysis is None else np.rint(plane.analysis[-1][0, 0].ravel() * 65536 / plane.step)
         given = None if given is None else given.astype(np.int64)
-        plane.means = values_of(top.code(coder, given, np.zeros(1, dtype=np.int64)), plane.step).reshape(1, 1)
+        code = top.code(coder, given, np.zeros(1, dtype=np.int64))
+        plane.means = np.clip(values_of(code, plane.step), -BEYOND, BEYOND).reshape(1, 1)
     for depth in range(max(len(plane.levels) for plane in state) - 1, 0, -1):
         some = [plane for plane in state if len(plane.levels) > depth]
         together = [some] if depth > 1 else [some[:1], some[1:]]
@@ -215,7 +217,7 @@ def _code_level(
         values = values_of(plane.codes * band_mask(keep), plane.step)
         values[:3, :3] += smooth
         values[0, 0] = from_means(plane.means, shapes)
-        plane.means = from_bands(values, shapes)[: level.h, : level.w]
+        plane.means = np.clip(from_bands(values, shapes)[: level.h, : level.w], -BEYOND, BEYOND)
 
 
 def _guide(luma: _Plane, rows: int, columns: int) -> np.ndarray:

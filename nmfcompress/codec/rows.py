@@ -21,14 +21,16 @@ import numpy as np
 from ..errors import InputError
 from ..factor.nmf import Factorization, transform
 from ..images.arrange import arrange_mask, arrange_rows, restore_rows
+from ..images.limits import Limits
 from ..metrics import peak
 from .container import Container, Fields, varint
 from .header import Header
-from .tables import decode_table, encode_table
+from .tables import WORK_BYTES, decode_table, encode_table
 
 POINT = 36  # bits behind the point of a sum
 FINEST = 2**15  # levels of an entry, about, at the finest
 MOST_PARTS = 4096
+BLOCK = 2**20  # values that are computed together
 LOSS = 0.05  # dB that the quantizer may cost where no target is given
 
 
@@ -50,13 +52,16 @@ class Quantized:
 
     def pixels(self, header: Header, rank: int | None = None) -> np.ndarray:
         """The picture, of the shape and type that the header says, without the axis that counts pictures."""
-        scaled = (self.w * self.scales[:, None])[:rank].astype(np.float64)
-        sums = scaled.T @ self.h[:rank].astype(np.float64)
-        if header.dtype.kind == "f":
-            V = np.minimum(sums / 2.0**POINT, 1.0).astype(header.dtype)
-        else:
-            most = int(peak(header.dtype))
-            V = np.minimum(np.floor(sums * most / 2.0**POINT + 0.5), most).astype(header.dtype)
+        scaled = (self.w * self.scales[:, None])[:rank].astype(np.float64).T
+        h = self.h[:rank].astype(np.float64)
+        V = np.empty((len(scaled), h.shape[1]), header.dtype)
+        most, together = int(peak(header.dtype)), max(1, BLOCK // h.shape[1])
+        for first in range(0, len(V), together):
+            sums = scaled[first : first + together] @ h
+            if header.dtype.kind == "f":
+                V[first : first + together] = np.minimum(sums / 2.0**POINT, 1.0)
+            else:
+                V[first : first + together] = np.minimum(np.floor(sums * most / 2.0**POINT + 0.5), most)
         return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
 
 
@@ -104,7 +109,7 @@ class RowsCoder:
         return found
 
 
-def read_rows(container: Container, header: Header) -> Quantized:
+def read_rows(container: Container, header: Header, limits: Limits | None = None) -> Quantized:
     """The factors of a file, all of which is doubted."""
     fields = Fields(container.section("scales"))
     k = fields.varint()
@@ -113,8 +118,8 @@ def read_rows(container: Container, header: Header) -> Quantized:
     scales = np.array([fields.varint() for _ in range(k)])
     fields.done()
     rows, columns, channels = (*header.shape[1:], 1)[:3]
-    if k * (rows + channels * columns) > 2**28:
-        raise InputError(f"is damaged: {k:,} parts are too many for {columns:,} x {rows:,} pixels")
+    needs = WORK_BYTES * k * (rows + channels * columns)
+    (limits or Limits()).admit(needs, f"reading {k:,} parts of {columns:,} x {rows:,} pixels")
     w = decode_table(container.section("weights"), k, rows)
     h = decode_table(container.section("maps"), k * channels, columns).reshape(k, channels * columns)
     largest = float((scales.astype(float) * np.abs(w).max(axis=1) * np.abs(h).max(axis=1)).sum())

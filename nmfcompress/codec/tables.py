@@ -24,6 +24,7 @@ from .entropy import LANES, AdaptiveIntegers, Coder, Reader, Writer, lanes_for
 SIZES = 16  # of neighbours, in bits
 OWN = 8  # planes that have contexts of their own
 PREDICTED, SIGNED, LANE_BITS = 128, 64, 15
+WORK_BYTES = 64  # of memory for an entry, while it is decoded and used
 MOST = 1 << 33  # of an entry
 FULLEST = 1 << 14  # entries a byte, at most: none costs less than log2(1 + 1/2048) bits, as Adaptive counts to 1024
 

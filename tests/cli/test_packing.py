@@ -1,0 +1,218 @@
+"""nmfc compress -o FILE.nmfc: one picture or one collection in one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+
+import numpy as np
+import pytest
+from commands import COMMAND, SAMPLES, environment, one_line, picture, real, tones, written
+from PIL import Image
+
+import nmfcompress
+
+DIGITS = SAMPLES / "digits.npz"
+FEW = (DIGITS, "--limit", 120)
+KEYS = {
+    "input", "arrangement", "images", "width", "height", "dtype", "rank", "bytes", "bits_per_pixel", "ratio",
+    "psnr_db", "basis_from", "seconds", "sections", "outputs", "notes",
+}  # fmt: skip
+
+
+def digits(count: int = 120) -> np.ndarray:
+    with np.load(DIGITS) as archive:
+        return archive["x_train"][:count]
+
+
+def test_a_picture_of_a_rank_leaves_its_file_beside_the_others(run, tmp_path):
+    picture(tmp_path / "a.png", "RGB")
+    said = run("compress", "a.png", "-k", 3, "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert written(tmp_path / "nmfc-out") == ["a.basis.png", "a.compare.png", "a.nmfc", "a.png", "loss.csv"]
+    data = (tmp_path / "nmfc-out/a.nmfc").read_bytes()
+    assert told["bytes"] == len(data)
+    assert told["bits_per_pixel"] == pytest.approx(8 * len(data) / told["width"] / told["height"])
+    assert told["ratio"] == pytest.approx(told["width"] * told["height"] * 3 / len(data))
+    again = nmfcompress.decode_image(data)
+    shown = np.asarray(Image.open(tmp_path / "nmfc-out/a.png"))
+    assert nmfcompress.psnr(shown, again) > 30, "the file decodes to about what is written as a picture"
+
+
+def test_write_says_which(run, tmp_path):
+    picture(tmp_path / "a.png", "L")
+    assert run("compress", "a.png", "-k", 2, "--write", "nmfc").code == 0
+    assert written(tmp_path / "nmfc-out") == ["a.nmfc"]
+
+
+def test_only_the_file(run, tmp_path):
+    picture(tmp_path / "a.png", "L")
+    said = run("compress", "a.png", "-k", 2, "-o", "b.nmfc", "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert told.keys() == KEYS
+    assert (told["arrangement"], told["images"], told["rank"]) == ("rows", 1, 2)
+    assert written(tmp_path) == ["a.png", "b.nmfc"]
+    assert sum(told["sections"].values()) < told["bytes"] == os.path.getsize(tmp_path / "b.nmfc")
+
+
+@pytest.mark.parametrize("target", [17.0, 19.0])
+def test_a_collection_of_a_quality(run, tmp_path, target):
+    said = run("compress", *FEW, "-o", "d.nmfc", "--min-psnr", target, "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert (told["arrangement"], told["images"]) == ("stack", 120)
+    again = nmfcompress.decode_stack((tmp_path / "d.nmfc").read_bytes())
+    reached = nmfcompress.psnr(digits(), again)
+    assert reached == pytest.approx(told["psnr_db"])
+    assert target <= reached <= target + 0.5
+
+
+def test_a_collection_of_a_size(run, tmp_path):
+    said = run("compress", *FEW, "-o", "d.nmfc", "--target-size", "2KB")
+    assert said.code == 0, said.err
+    assert 0.95 * 2000 <= os.path.getsize(tmp_path / "d.nmfc") <= 2000
+
+
+@pytest.mark.parametrize("target", [("--min-psnr", 90), ("--target-size", 60)])
+@pytest.mark.parametrize("name", ["digits", "picture"])
+def test_a_target_out_of_reach(run, tmp_path, target, name):
+    picture(tmp_path / "a.png", "L")
+    given = ("a.png", "--arrangement", "rows", "-k", 2) if name == "picture" else (*FEW, "-k", 4)
+    said = run("compress", *given, "-o", "d.nmfc", *target)
+    assert said.code == 3
+    one_line(said.err, "cannot be reached", "dB is the best" if "psnr" in target[0] else "bytes is the least")
+    assert not (tmp_path / "d.nmfc").exists()
+
+
+def test_pictures_become_one_collection_with_their_names(run, tmp_path):
+    for seed in range(4):
+        Image.fromarray(tones(20, 24, 3, seed)).save(tmp_path / f"{seed}.png")
+    said = run("compress", *(f"{seed}.png" for seed in range(4)), "-o", "all.nmfc", "-k", 3, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["images"] == 4
+    told = nmfcompress.info((tmp_path / "all.nmfc").read_bytes())
+    assert (told["pictures"], told["channels"], told["names"]) == (4, 3, 4)
+
+
+def test_what_goes_with_them(run, tmp_path):
+    said = run("compress", DIGITS, "--label", 3, "--limit", 40, "-o", "d.nmfc", "-k", 5, "-q")
+    assert said.code == 0, said.err
+    from nmfcompress.codec.opened import open_container
+
+    meta = open_container((tmp_path / "d.nmfc").read_bytes()).meta
+    with np.load(DIGITS) as archive:
+        places = np.flatnonzero(archive["y_train"] == 3)[:40]
+    np.testing.assert_array_equal(meta.indices, places)
+    assert set(meta.labels.tolist()) == {3}
+
+
+def test_the_parts_of_another_file(run, tmp_path):
+    assert run("compress", *FEW, "-o", "train.nmfc", "-k", 12, "--step", 6).code == 0
+    given = ("compress", DIGITS, "--split", "test", "--limit", 60)
+    said = run(*given, "-o", "test.nmfc", "--basis-from", "train.nmfc", "--step", 6, "--json")
+    assert said.code == 0, said.err
+    told = json.loads(said.out)
+    assert "parts" not in told["sections"]
+    assert told["basis_from"] == "train.nmfc"
+    train, test = ((tmp_path / name).read_bytes() for name in ("train.nmfc", "test.nmfc"))
+    assert nmfcompress.decode_stack(test, basis_from=train).shape == (60, 28, 28)
+    with pytest.raises(nmfcompress.NmfcError, match="basis"):
+        nmfcompress.decode_stack(test)
+    Image.fromarray(tones(20, 24)).save(tmp_path / "a.png")
+    Image.fromarray(tones(20, 24, seed=1)).save(tmp_path / "b.png")
+    said = run("compress", "a.png", "b.png", "-o", "c.nmfc", "--basis-from", "train.nmfc", "--step", 6)
+    assert said.code == 1
+    one_line(said.err, "its pictures are 20 x 24", "28 x 28")
+    said = run(*given, "-o", "d.nmfc", "--basis-from", "a.png", "--step", 6)
+    assert said.code == 1
+    one_line(said.err, "a.png", "no .nmfc file")
+
+
+def test_bands_and_their_range(run, tmp_path):
+    rng = np.random.default_rng(0)
+    maps = np.stack([tones(24, 30, seed=seed) for seed in range(2)]).astype(np.float32)
+    bands = np.tensordot(rng.random((20, 2)).astype(np.float32), maps, 1) * 7
+    np.save(tmp_path / "cube.npy", bands)
+    said = run("compress", "cube.npy", "-o", "cube.nmfc", "-k", 2, "--arrangement", "bands", "--step", 2, "--json")
+    assert said.code == 0, said.err
+    told = nmfcompress.info((tmp_path / "cube.nmfc").read_bytes())
+    assert (told["mode"], told["dtype"]) == ("bands", "float32")
+    assert (told["low"], told["high"]) == pytest.approx((bands.min(), bands.max()))
+
+
+def test_the_same_bytes_for_any_jobs(run, tmp_path):
+    for jobs in (1, 2):
+        assert run("compress", *FEW, "-o", f"{jobs}.nmfc", "-k", 8, "-j", jobs, "-q").code == 0
+    assert (tmp_path / "1.nmfc").read_bytes() == (tmp_path / "2.nmfc").read_bytes()
+
+
+def test_through_a_pipe(tmp_path):
+    picture(tmp_path / "a.png", "L")
+    done = subprocess.run(
+        f"cat a.png | {' '.join(COMMAND)} compress - -k 2 -o - > out.nmfc", shell=True, cwd=tmp_path,
+        env=environment(), capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert nmfcompress.decode_image((tmp_path / "out.nmfc").read_bytes()).ndim == 2
+
+
+def test_nothing_is_overwritten(run, tmp_path):
+    picture(tmp_path / "a.png", "L")
+    (tmp_path / "b.nmfc").write_bytes(b"mine")
+    said = run("compress", "a.png", "-k", 2, "-o", "b.nmfc")
+    assert said.code == 1
+    one_line(said.err, "exists")
+    assert (tmp_path / "b.nmfc").read_bytes() == b"mine"
+    assert run("compress", "a.png", "-k", 2, "-o", "b.nmfc", "--skip-existing").code == 0
+    assert (tmp_path / "b.nmfc").read_bytes() == b"mine"
+    assert run("compress", "a.png", "-k", 2, "-o", "b.nmfc", "-f").code == 0
+    assert stat.S_ISREG(os.stat(tmp_path / "b.nmfc").st_mode)
+    assert nmfcompress.info((tmp_path / "b.nmfc").read_bytes())["mode"] == "rows"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "found"),
+    [
+        (("-o", "x.nmfc"), 2, "one of -k/--rank"),
+        (("-o", "x.nmfc", "--min-psnr", "20", "--target-size", "1KB"), 2, "target_size"),
+        (("-o", "x.nmfc", "--min-psnr", "20", "--step", "3"), 2, "step"),
+        (("-o", "x.nmfc", "-k", "2", "--mask", "a.png"), 2, "--mask"),
+        (("-o", "-", "-k", "2", "--json"), 2, "--json"),
+        (("-o", "x.nmfc", "-k", "2", "--arrangement", "stack"), 2, "arrangement"),
+        (("-o", "x.nmfc", "-k", "2", "--basis-from", "none.nmfc"), 1, "none.nmfc"),
+        (("--min-psnr", "20"), 2, "-o FILE.nmfc"),
+        (("--target-size", "20KB", "-k", "3"), 2, "-o FILE.nmfc"),
+        (("--resize", "8x8", "-k", "3"), 2, "-o FILE.nmfc"),
+        ((), 2, "-k/--rank"),
+        (("-o", "x.nmfc", "--target-size", "many"), 2, "--target-size"),
+        (("-o", "x.nmfc", "-k", "999"), 1, "999"),
+    ],
+)
+def test_wrong_words(run, tmp_path, words, code, found):
+    picture(tmp_path / "a.png", "L")
+    said = run("compress", "a.png", *words)
+    assert said.code == code
+    one_line(said.err, found)
+    assert written(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3)])
+def test_pictures_of_any_shape(tmp_path, shape):
+    Image.fromarray(tones(*shape)).save(tmp_path / "a.png")
+    done = real(tmp_path, "compress", "a.png", "-k", 1, "-o", "a.nmfc", "-q")
+    assert done.returncode == 0, done.stderr
+    assert nmfcompress.decode_image((tmp_path / "a.nmfc").read_bytes()).shape == shape
+
+
+def test_all_black_and_one_of_a_kind(run, tmp_path):
+    np.save(tmp_path / "black.npy", np.zeros((9, 8, 8), np.uint8))
+    np.save(tmp_path / "one.npy", digits(1))
+    for name in ("black", "one"):
+        said = run("compress", f"{name}.npy", "-o", f"{name}.nmfc", "-k", 2, "--arrangement", "stack")
+        assert said.code == 0, said.err
+        assert nmfcompress.decode_stack((tmp_path / f"{name}.nmfc").read_bytes()).dtype == np.uint8
+    assert not nmfcompress.decode_stack((tmp_path / "black.nmfc").read_bytes()).any()
