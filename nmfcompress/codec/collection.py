@@ -228,6 +228,8 @@ def decode_stack(
     """
     origin = None if basis_from is None else open_container(basis_from)
     places = None if index is None else np.atleast_1d(np.asarray(index))
+    if places is not None and not places.size:
+        places = places.astype(np.int64)
     if places is not None and (places.ndim != 1 or places.dtype.kind not in "iu"):
         raise InputError(f"index is of type {places.dtype} (expected whole numbers from 0)")
     return open_container(data).pictures(places, rank, origin)

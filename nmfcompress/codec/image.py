@@ -197,7 +197,10 @@ def checked(pixels: np.ndarray, axes: tuple[int, int]) -> np.ndarray:
     InputError
         They are of another shape or type, or floats beyond 0..1.
     """
-    pixels = np.asarray(pixels)
+    try:
+        pixels = np.asarray(pixels)
+    except ValueError:
+        raise InputError("pictures have several shapes (expected one)") from None
     if pixels.dtype.name not in TYPES and pixels.dtype.newbyteorder("=").name not in TYPES:
         raise InputError(f"pictures have type {pixels.dtype} (expected {', '.join(TYPES)})")
     if pixels.ndim not in axes or 0 in pixels.shape or (pixels.ndim == axes[1] and pixels.shape[-1] > 4):

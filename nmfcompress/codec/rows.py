@@ -8,7 +8,7 @@ maps      the table, (k * channels) x columns, of the integers h, channel by cha
 
 V (rows x channels * columns) is (sum over j of S_j w_j h_j) / 2^36 of the largest value that pixels have; a pixel is
 that, rounded to a whole number if its type is (halves up), at most the largest. No sum is above 2^53: it is exact in
-float64.
+float64. What follows is done in float64 too: times the largest value, divided by 2^36, 0.5 more, rounded down.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .header import Header
 from .tables import WORK_BYTES, decode_table, encode_table
 
 POINT = 36  # bits behind the point of a sum
+MOST_SUM = 2.0**47
 FINEST = 2**15  # levels of an entry, about, at the finest
 MOST_PARTS = 4096
 BLOCK = 2**20  # values that are computed together
@@ -123,6 +124,6 @@ def read_rows(container: Container, header: Header, limits: Limits | None = None
     w = decode_table(container.section("weights"), k, rows)
     h = decode_table(container.section("maps"), k * channels, columns).reshape(k, channels * columns)
     largest = float((scales.astype(float) * np.abs(w).max(axis=1) * np.abs(h).max(axis=1)).sum())
-    if w.min() < 0 or h.min() < 0 or largest * peak(header.dtype) >= 2.0**53:
+    if w.min() < 0 or h.min() < 0 or largest >= 2.0**53:
         raise InputError("is damaged: its factors are beyond all measure")
     return Quantized(scales, w, h)

@@ -25,8 +25,8 @@ class Outcome:
     """What became of one image, or of one collection; its fields are the keys of `--json`.
 
     `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture; `reads` and
-    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections; `bytes`, `bits_per_pixel`
-    and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made.
+    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections; `bytes`,
+    `bits_per_pixel` and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made.
     """
 
     input: str
