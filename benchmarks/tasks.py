@@ -8,11 +8,13 @@ tolerance. CPU time is that of the whole process around the call, imports before
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -223,6 +225,94 @@ def per_row(path: str, rank: int, solver: str, repeats: int) -> dict[str, Any]:
     return {"cpu": statistics.median(found)}
 
 
+def pictures(name: str) -> np.ndarray:
+    """The pictures that a benchmark of the codec is about, as codecs are given them: see rate.py."""
+    from PIL import Image, ImageSequence
+
+    data = Path(os.environ["NMFC_DATA"])
+    if name in ("train", "test"):
+        with np.load(data / "mnist/mnist.npz") as arrays:
+            return arrays[f"x_{name}"]
+    if name == "samson":
+        cube = np.load(data / "stacks/samson_bands_156x95x95_f32.npy")
+        return np.rint(cube / cube.max() * 255).astype(np.uint8)
+    if name == "calcium":
+        with Image.open(data / "stacks/mouse_500x64x64_u16.tif") as file:
+            movie = np.stack([np.asarray(frame, np.float64) for frame in ImageSequence.Iterator(file)])
+        return np.rint((movie - movie.min()) / (movie.max() - movie.min()) * 255).astype(np.uint8)
+    return np.asarray(Image.open(data / "kodak" / name).convert("RGB"))
+
+
+def coded(name: str, kept: str | None = None, basis_from: str | None = None, **options: Any) -> dict[str, Any]:
+    """Pictures through encode_stack (a photo: encode_image) and back; `kept`: where the file is left."""
+    from nmfcompress import decode_image, decode_stack, encode_image, encode_stack, psnr
+
+    images = pictures(name)
+    single, given = name.startswith("kodim"), {}
+    if basis_from is not None:
+        given["basis_from"] = Path(basis_from).read_bytes()
+    encode, decode = (encode_image, decode_image) if single else (encode_stack, decode_stack)
+    with Clock() as encoding:
+        data = encode(images, jobs=1, **options, **given)
+    with Clock() as decoding:
+        again = decode(data, **given)
+    if kept is not None:
+        Path(kept).write_bytes(data)
+    return {
+        "bytes": len(data),
+        "psnr": psnr(images, again),
+        "encode": encoding.times["cpu"],
+        "decode": decoding.times["cpu"],
+        "count": 1 if single else len(images),
+        "pixels": images.shape[0] * images.shape[1],
+    }
+
+
+def rival(name: str, kind: str, qualities: list[int]) -> dict[str, Any]:
+    """The same pictures through a codec of Pillow's: bytes and PSNR at each quality."""
+    import io
+
+    from PIL import Image
+
+    from nmfcompress import psnr
+    from nmfcompress.report.rivals import cut, mosaic
+
+    images, found = pictures(name), []
+    shown = images if name.startswith("kodim") else mosaic(images)
+    for quality in qualities:
+        file = io.BytesIO()
+        if kind == "jpeg":
+            Image.fromarray(shown).save(file, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
+        else:
+            Image.fromarray(shown).save(
+                file, "AVIF", quality=quality, subsampling="4:2:0" if shown.ndim == 3 else "4:0:0"
+            )
+        again = np.asarray(Image.open(io.BytesIO(file.getvalue())).convert("RGB" if shown.ndim == 3 else "L"))
+        again = again if name.startswith("kodim") else cut(again, images.shape)
+        found.append([len(file.getvalue()), psnr(images, again)])
+    return {"rates": found}
+
+
+def small_file(name: str, rank: int) -> dict[str, Any]:
+    """A rank-`rank` container by rows against np.savez of the float32 factors, and the PSNR of either."""
+    import io
+
+    from nmfcompress import decode_image, encode_image, factorize, psnr
+    from nmfcompress.images.arrange import arrange_rows, restore_rows
+
+    picture = pictures(name)
+    found = factorize(arrange_rows(picture), rank, rng=0)
+    file = io.BytesIO()
+    np.savez(file, W=found.W, H=found.H)
+    plain = np.clip(np.rint(restore_rows(found.W @ found.H, picture.shape) * 255), 0, 255).astype(np.uint8)
+    data = encode_image(picture, rank=rank, arrangement="rows")
+    return {
+        "npz": len(file.getvalue()),
+        "bytes": len(data),
+        "lost": psnr(picture, plain) - psnr(picture, decode_image(data)),
+    }
+
+
 class Clock:
     """CPU time of this process and wall time between entering and leaving."""
 
@@ -257,7 +347,21 @@ def verified(V: np.ndarray, W: np.ndarray, H: np.ndarray, divergence: str = "fro
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
-    for task in (ours, sweeps_to, held, scikit_learn, torchnmf, nimfa, sweep, threads, limits, per_row)
+    for task in (
+        ours,
+        sweeps_to,
+        held,
+        scikit_learn,
+        torchnmf,
+        nimfa,
+        sweep,
+        threads,
+        limits,
+        per_row,
+        coded,
+        rival,
+        small_file,
+    )
 }
 
 if __name__ == "__main__":

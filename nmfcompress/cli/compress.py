@@ -25,7 +25,7 @@ Examples:
     options.coding,
     options.reading_each,
     options.selection,
-    options.writing("image", "basis", "compare", "csv", "nmfc", single=True),
+    options.writing("image", "basis", "compare", "nmfc", "csv", single=True),
     options.talk,
 )
 def command(

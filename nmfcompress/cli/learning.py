@@ -63,11 +63,11 @@ def run(
     console, limits = Console(talk), limits_of(reading.max_memory)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs = Outputs(writing, found, course.basis_from)
-    name = _name(inputs, found)
+    name = name_of(inputs, found)
     with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
         start = begin(fit, course, limits)
-        stack = _read(found, name, reading, selection, limits, console, alone=start.given is not None)
+        stack = read_collection(found, name, reading, selection, limits, console, alone=start.given is not None)
         if start.given is not None:
             start.given.check(stack)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
@@ -99,7 +99,7 @@ def _write(learned: Learned, outputs: Outputs, wanted: list[tuple[str, Encode]])
     return (*(path for path, _ in wanted), *shards, *((log,) if log else ()))
 
 
-def _read(
+def read_collection(
     found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console,
     alone: bool,
 ) -> Stack:  # fmt: skip
@@ -258,7 +258,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return encode_picture(pixels, "png")[0]
 
 
-def _name(inputs: tuple[str, ...], found: list[Source]) -> str:
+def name_of(inputs: tuple[str, ...], found: list[Source]) -> str:
     """What the collection is called."""
     if len(inputs) == 1:
         return inputs[0]

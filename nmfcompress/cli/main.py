@@ -19,6 +19,7 @@ COMMANDS = {  # command: its module in this folder
     "decompress": "decompress",
     "info": "info",
     "verify": "verify",
+    "compare": "compare",
 }
 BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",
@@ -53,6 +54,9 @@ def nmfc() -> None:
     \b
     nmfc compress photo.png --rank 3     one picture from 3 parts: original, parts, loss
     nmfc basis digits.npz -k 10          the 10 parts that a collection of images shares
+    nmfc compress digits.npz -o digits.nmfc --min-psnr 20
+    nmfc decompress digits.nmfc          the pictures of a compressed file
+    nmfc compare photo.png               the same pictures in other codecs, side by side
 
     Options read variables too: NMFC_COMPRESS_RANK=3 is --rank 3 of compress.
     """

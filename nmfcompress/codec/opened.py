@@ -12,6 +12,8 @@ from . import stack
 from .container import Container, unpack
 from .header import Header, Meta, read_header, read_meta
 
+WORK_BYTES = {"patches": 75, "bands": 26}  # of memory for a value, while these are decoded; others go block by block
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -52,7 +54,8 @@ class Opened:
             worst = int(index.max() if index.min() >= 0 else index.min())
             raise InputError(f"index {worst} is beyond its {n:,} pictures")
         count = n if index is None else len(index)
-        needs = count * self.header.pixels * self.header.dtype.itemsize
+        each = self.header.dtype.itemsize
+        needs = count * self.header.pixels * (each + WORK_BYTES.get(self.container.mode, each))
         (limits or Limits()).admit(needs, f"decoding {count:,} pictures of {self.header.pixels:,} values")
         if rank is not None and rank < 1:
             raise InputError(f"rank is {rank} (expected a whole number from 1)")

@@ -40,8 +40,8 @@ MOST_PICTURES = 2**14  # likewise, of a chunk that is read
 TOGETHER = 16  # chunks that are decoded side by side,
 AT_ONCE = 2**25  # as long as they have no more codes than these
 SUBSET = 12_000  # pictures that parts are learned from
-LEARNING, PLAIN = 24, 5  # rounds of it, and of these the first with the curve as it begins
-PASSES = 4  # over all pictures
+LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
+PASSES = 6  # over all pictures
 REFITS = 2  # of the parts in a round
 
 

@@ -15,6 +15,7 @@ AIM_DB, AIM_FILL = 0.15, 0.985  # where the search aims between these
 MOST_DRAFTS = 14
 FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
 WIDEST = 4.0  # times: how far the step goes at once
+CLOSEST = 1.02  # times: steps between which nothing is looked for
 
 
 class Measured(Protocol):
@@ -53,24 +54,36 @@ def meet(
     TargetMissed
         Not even at the end of the range; the message says what is reached there.
     """
-    fits: tuple[float, Draft] | None = None  # the coarsest known that is good enough, or the finest small enough
+    kept: Draft | None = None  # the best that is good enough
+    fits: tuple[float, Draft] | None = None  # the last of those, and the last that is not
     fails: tuple[float, Draft] | None = None
-    step = min(max(start, low), high)
+    following: float | None = min(max(start, low), high)
+    alike, before = 0, False
     for _ in range(MOST_DRAFTS):
+        if following is None:
+            break
+        step = following
         made = draft(step)
-        if enough(made, coding):
-            fits = (step, made) if fits is None or closer(made, fits[1], coding) else fits
+        good = enough(made, coding)
+        alike, before = alike + 1 if good == before else 1, good
+        if good:
+            fits = (step, made)
+            kept = made if kept is None or closer(made, kept, coding) else kept
             if tight(made, coding):
                 return made
         else:
             fails = (step, made)
-        following = _next(step, made, fits, fails, coding, low, high, fall)
-        if following is None:
-            break
-        step = following
-    if fits is None:
+        if fits is not None and fails is not None and max(fits[0], fails[0]) / min(fits[0], fails[0]) < CLOSEST:
+            # drafts may profit from those before: what failed then need not fail now
+            alike = 1
+            fits, fails = (fits, None) if good else (None, fails)
+        if fits is not None and fails is not None:
+            following = _between(fits, fails, coding, alike)
+        else:
+            following = _onward(step, made, coding, low, high, fall, alike)
+    if kept is None:
         raise TargetMissed(_best(fails[1] if fails else None, coding))
-    return fits[1]
+    return kept
 
 
 def enough(made: Measured, coding: Coding) -> bool:
@@ -92,24 +105,23 @@ def closer(made: Measured, other: Measured, coding: Coding) -> bool:
     return made.size > other.size if coding.target_size is not None else made.size < other.size
 
 
-def _next(
-    step: float, made: Draft, fits: tuple[float, Draft] | None, fails: tuple[float, Draft] | None, coding: Coding,
-    low: float, high: float, fall: float,
+def _between(fits: tuple[float, Draft], fails: tuple[float, Draft], coding: Coding, alike: int) -> float:
+    """Where to look between the two: by regula falsi in logarithms, in the middle where it stays on one side."""
+    x, y = (_miss(fits[1], coding), _miss(fails[1], coding))
+    share = 0.5 if x == y or alike > 1 else min(max(x / (x - y), 0.1), 0.9)
+    return float(fits[0] * (fails[0] / fits[0]) ** share)
+
+
+def _onward(
+    step: float, made: Draft, coding: Coding, low: float, high: float, fall: float, alike: int
 ) -> float | None:  # fmt: skip
-    """Where to look next: between the two by regula falsi in logarithms, or on in the same direction."""
-    if fits is not None and fails is not None:
-        a, b = sorted((fits[0], fails[0]))
-        if b / a < 1.002:
-            return None
-        x, y = (_miss(fits[1], coding), _miss(fails[1], coding))
-        share = 0.5 if x == y else min(max(x / (x - y), 0.1), 0.9)
-        return float(math.exp(math.log(fits[0]) + share * (math.log(fails[0]) - math.log(fits[0]))))
+    """Where to look next in the same direction; where two such steps have led nowhere, at the end of the range."""
     miss = _miss(made, coding)
     slope = 1 / fall if coding.min_psnr is not None else 1.0  # the size falls to about a half as the step is doubled
     factor = math.exp(min(max(miss * slope, -math.log(WIDEST)), math.log(WIDEST)))
-    if fits is None:
+    if not enough(made, coding):
         factor = factor * 0.97 if coding.min_psnr is not None else factor * 1.03
-    following = min(max(step * factor, low), high)
+    following = min(max(step * factor, low), high) if alike < 3 else low if factor < 1 else high
     return None if following == step else following
 
 

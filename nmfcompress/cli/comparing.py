@@ -1,0 +1,101 @@
+"""The work of `nmfc compare`: read the pictures, put them through every codec, write, say."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+
+import click
+import numpy as np
+
+from ..errors import UsageError
+from ..images.archives import Stack
+from ..images.files import display
+from ..images.limits import WORK_BYTES, Limits, limits_of
+from ..images.saving import encode_picture
+from ..report import compared
+from ..report.compare import Comparison, compare
+from ..report.rivals import Codec, codecs_for
+from ..settings import Comparing, Reading, Selection, Talk, Writing
+from .console import Console
+from .inputs import sources
+from .learning import name_of, read_collection
+from .outputs import Outputs
+from .streams import tell
+
+FLOOD = 2**24  # pixel values that are compared without being asked for: minutes, not hours
+FILES = ("compare.csv", "compare.json", "compare.png")
+
+
+def run(
+    inputs: tuple[str, ...], comparing: Comparing, reading: Reading, selection: Selection, writing: Writing, talk: Talk
+) -> int:
+    """Compare one picture or one collection; returns the exit code."""
+    console, limits = Console(talk), limits_of(reading.max_memory)
+    found, passed = sources(inputs, reading, writing.folder, open_folders=True)
+    outputs, name = Outputs(writing, found), name_of(inputs, found)
+    said: tuple[str, Comparison] | None = None
+    with console, console.attempt(name):
+        console.remarks(passed)
+        paths = [outputs.at_root(file) for file in FILES]
+        wanted = outputs.wanted(paths)
+        if not wanted:
+            console.passed_over += 1
+            return console.close(None)
+        stack = read_collection(found, name, reading, selection, limits, console, alone=True)
+        images = _loaded(name, stack, selection, limits)
+        codecs, notes = codecs_for(images, comparing.codecs)
+        console.notes(name, notes)
+        places = compared.shown_images(images.shape, writing.show)
+        comparison = _compare(console, name, images, codecs, comparing, places)
+        console.notes(name, comparison.notes)
+        text = compared.to_json(display(name), images, comparison, wanted, (*stack.notes, *notes))
+        title = display(os.path.basename(name) or name)
+        encoders: tuple[Callable[[], bytes], ...] = (
+            lambda: compared.to_csv(display(name), comparison).encode("utf-8", "surrogateescape"),
+            lambda: (text + "\n").encode(),
+            lambda: encode_picture(compared.side_by_side(title, images, places, comparison), "png")[0],
+        )
+        for path, encode in zip(paths, encoders, strict=True):
+            if path in wanted:
+                outputs.write(path, encode())
+        console.finished += 1
+        said = text, comparison
+    code = console.close(None)
+    if said is not None:
+        _say(*said, writing.folder, talk)
+    return code
+
+
+def _loaded(name: str, stack: Stack, selection: Selection, limits: Limits) -> np.ndarray:
+    """The images in memory, unless they are too many to be put through every codec several times unasked."""
+    n, h, w = stack.images.shape[:3]
+    values = math.prod(stack.images.shape)
+    if values > FLOOD and n > 1 and selection.limit is None:
+        raise UsageError(
+            f"{display(name)}: {n:,} images of {w}x{h} are many for every codec at every rate "
+            f"(take the first ones by --limit, such as --limit {max(1, FLOOD * n // values)})"
+        )
+    limits.admit(values * WORK_BYTES, f"comparing {n:,} images of {w} x {h}")
+    images: np.ndarray = stack.images[:]
+    return images
+
+
+def _compare(
+    console: Console, name: str, images: np.ndarray, codecs: list[Codec], comparing: Comparing, places: np.ndarray
+) -> Comparison:
+    """Measure, and move the bar."""
+
+    console.bar(name, sum(1 + len(codec.spread(comparing.rates)) for codec in codecs), "rate")
+    return compare(images, codecs, comparing.rates, comparing.size, places, lambda codec: console.advance(codec.name))
+
+
+def _say(text: str, comparison: Comparison, folder: str, talk: Talk) -> None:
+    """The JSON line, or the table and the verdict."""
+    if talk.json:
+        click.echo(text)
+    elif not talk.quiet:
+        for line in (*compared.table(comparison), "", *compared.verdict(comparison)):
+            tell(display(line))
+        tell(f"written to {display(folder)}")
