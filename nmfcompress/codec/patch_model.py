@@ -59,7 +59,7 @@ class Layout:
     known : array of float32, shape (features, h, w)
         Whole numbers, 0 to 31.
     twin : int
-        How many cells to the left the same cell of the plane before it lies; 0 without.
+        How many places before a cell of phases 2 and 3 its twin lies, the same cell of the plane to the left.
     """
 
     phase: np.ndarray
@@ -102,6 +102,10 @@ class Canvas:
         self.open[d, cells] = OPEN
         self.totals[cells] += sums
 
+    def twins(self, cells: np.ndarray) -> np.ndarray:
+        """The same cells of the plane before theirs; the first cell of the canvas, an empty one, for those without."""
+        return np.where(self.layout.phase[cells] > 1, cells - self.layout.twin, 0)
+
     def shift(self, dy: int, dx: int) -> int:
         return dy * self.w + dx
 
@@ -132,7 +136,7 @@ def cell_features(canvas: Canvas, cells: np.ndarray, d: int) -> np.ndarray:
     here, before = sums[d + 3], sums[d + 2]
     near = np.array([canvas.shift(*step) for step in BESIDE + ACROSS])
     far = np.array([canvas.shift(2 * dy, 2 * dx) for dy, dx in BESIDE])
-    twin = cells - canvas.layout.twin
+    twin = canvas.twins(cells)
     around, beside = cells[:, None] + near, cells[:, None] + near[:4]
     found = [
         np.stack([total[cells], before[cells], sums[d + 1][cells], sums[d][cells]], axis=1),
@@ -141,7 +145,7 @@ def cell_features(canvas: Canvas, cells: np.ndarray, d: int) -> np.ndarray:
         here[beside],
         opened[beside],
         total[cells[:, None] + far],
-        np.stack([total[twin], here[twin], opened[twin]], axis=1) * np.float32(canvas.layout.twin > 0),
+        np.stack([total[twin], here[twin], opened[twin]], axis=1),
         np.broadcast_to(canvas.density(d), (len(cells), 2)),
         canvas.layout.known[:, cells].T,
     ]
@@ -156,8 +160,8 @@ def band_features(canvas: Canvas, cells: np.ndarray, d: int) -> np.ndarray:
     steps = [du * line + dv * area for du, dv in OWN_BANDS]
     steps += [canvas.shift(*step) + band for step in BESIDE for band in (0, -line, -area)]
     steps += [canvas.shift(*step) + band for step in ACROSS for band in (-line, -area)]
-    # without a twin that is a band's own place, where nothing is known yet: 0
-    places = (cells[:, None] + base)[:, :, None] + np.array([*steps, -canvas.layout.twin])
+    places = (cells[:, None] + base)[:, :, None] + np.array([*steps, 0])
+    places[:, :, -1] = canvas.twins(cells)[:, None] + base
     found: np.ndarray = canvas.sizes.reshape(-1)[places]
     return found
 
