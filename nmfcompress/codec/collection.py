@@ -19,7 +19,7 @@ from .image import checked
 from .integer import STEP_OF_PRICE, blocks_of
 from .opened import Opened, open_container
 from .parts import read_parts
-from .targets import meet, tight
+from .targets import closer, meet, tight
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
@@ -98,6 +98,10 @@ def _check_origin(there: Header, here: Header) -> None:
     if there.shape[1:] != here.shape[1:]:
         sizes = [" x ".join(map(str, header.shape[1:])) for header in (here, there)]
         raise InputError(f"its pictures are {sizes[0]}, those whose parts are taken {sizes[1]}")
+    if here.dtype != there.dtype and "u" in here.dtype.kind + there.dtype.kind:
+        raise InputError(
+            f"its pictures are {here.dtype}, those whose parts are taken {there.dtype} (expected the same)"
+        )
     ranges = [(header.low, header.high) for header in (here, there)]
     if ranges[0] != ranges[1]:
         raise InputError(
@@ -139,37 +143,46 @@ def price_of(step: float, pixels: int) -> float:
 
 
 def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Opened | None, on_stage: OnStage) -> Coded:
-    n, pixels, peak2 = header.shape[0], header.pixels, 255.0**2
-    if coding.min_psnr is not None:
-        price = FIRST_PRICE * peak2 / 10 ** (coding.min_psnr / 10) * pixels
-    else:
-        price = price_of(coding.step or STEP, pixels)
+    n, pixels = header.shape[0], header.pixels
     rank, most = stack_rank(n, pixels, coding), min(MOST_PARTS, n, pixels)
+    found: Coded | None = None
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
         while True:
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
-            last = not coding.targets or coding.rank is not None or origin is not None or rank >= most
+            last = not coding.targets or coding.rank is not None or origin is not None
             try:
-                made = _drafted(coder, rank, price, coding, header, meta, origin)
-                if last or coding.min_psnr is not None or tight(made, coding):
-                    return made
+                made = _drafted(coder, rank, coding, header, meta, origin)
             except TargetMissed:
-                if last or coding.min_psnr is None:
+                # more parts come nearer to a quality; of fewer parts, the last that reached it
+                if found is not None:
+                    return found
+                if last or coding.min_psnr is None or rank >= most:
                     raise
-            rank = min(2 * rank, most)  # more parts come nearer, and fill what is left of a size
+                rank = min(2 * rank, most)
+                continue
+            if last or tight(made, coding) or (found is not None and not closer(made, found, coding)):
+                return made if found is None or closer(made, found, coding) else found
+            # fewer parts leave less above a quality, more fill what is left of a size
+            found, rank = made, rank // 2 if coding.min_psnr is not None else min(2 * rank, most)
+            if rank == 0 or made.rank >= most:
+                return found
 
 
 def _drafted(
-    coder: stack.StackCoder, rank: int, price: float, coding: Coding, header: Header, meta: Meta, origin: Opened | None
+    coder: stack.StackCoder, rank: int, coding: Coding, header: Header, meta: Meta, origin: Opened | None
 ) -> Coded:
-    """The draft that is asked for, of so many parts, learned at about this price."""
+    """The draft that is asked for, of so many parts."""
     n, pixels = header.shape[0], header.pixels
+    wanted = (coding.min_psnr or 0.0) - coder.spare_db
+    price = price_of(coding.step or STEP, pixels)
+    if coding.min_psnr is not None:
+        price = FIRST_PRICE * 255.0**2 / 10 ** (wanted / 10) * pixels
     least, most = price_of(STEPS[0], pixels), price_of(STEPS[1], pixels)
 
     def steer(price: float, mse: float, size: float) -> float:
         """The next price of learning, for what this one comes to: grey levels squared, and bytes a picture."""
         if coding.min_psnr is not None:
-            miss = (10 * math.log10(255.0**2 / max(mse, 1e-9)) - coding.min_psnr - SPARE) / FALL
+            miss = (10 * math.log10(255.0**2 / max(mse, 1e-9)) - wanted - SPARE) / FALL
         elif coding.target_size is not None:
             miss = math.log(max(size * n * 0.95 + 90 * rank, 1) / coding.target_size) / SHRINK
         else:

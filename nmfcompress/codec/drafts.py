@@ -49,6 +49,7 @@ class Coded:
 
 def coded(mode: str, header: Header, meta: Meta, sections: Mapping[str, bytes], rank: int, mse: float) -> Coded:
     """The file of these sections; `mse` is in squares of the pixels' own values."""
+    meta.check(header)
     whole = {"head": header.pack(), **sections, "meta": meta.pack()}
     sizes = {name: len(data) for name, data in whole.items() if data}
     return Coded(pack(mode, whole), mode, rank, psnr_of_mse(mse, header.dtype), sizes)

@@ -137,6 +137,18 @@ class Meta:
     labels: np.ndarray | None = field(default=None, compare=False)
     indices: np.ndarray | None = field(default=None, compare=False)
 
+    def check(self, header: Header) -> None:
+        """Raise InputError unless it is for as many pictures, of this size."""
+        n, counts = header.shape[0], {"names": len(self.names) or None}
+        counts |= {
+            name: None if x is None else len(x) for name, x in (("labels", self.labels), ("indices", self.indices))
+        }
+        for name, count in counts.items():
+            if count not in (None, n):
+                raise InputError(f"{count:,} {name} are given for {n:,} pictures (expected one of each)")
+        if self.alpha is not None and (self.alpha.shape != header.shape[1:3] or self.alpha.dtype != np.uint8):
+            raise InputError(f"alpha is {self.alpha.dtype} {self.alpha.shape} (expected uint8 {header.shape[1:3]})")
+
     def pack(self) -> bytes:
         """The section; nothing where there is nothing."""
         found: dict[str, bytes] = {"icc": self.icc or b"", "exif": self.exif or b"", "mode": self.mode.encode()}

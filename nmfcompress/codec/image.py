@@ -20,6 +20,7 @@ from .targets import enough, meet
 
 STEP = 20.0  # of patches, where nothing is asked: good
 STEPS = (1 / 64, 1024.0)  # between which a target is sought
+FINEST_COLOUR = 1.0
 ROWS_STEPS = (1 / 64, 64.0)
 
 
@@ -160,7 +161,8 @@ def _patches(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_
 
     if not coding.targets:
         return draft(coding.step or STEP)
-    return meet(draft, coding, STEP, *STEPS)
+    low = STEPS[0] if pixels.ndim == 2 else FINEST_COLOUR  # chroma of half the size is as near as colour comes
+    return meet(draft, coding, STEP, low, STEPS[1])
 
 
 def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,15 @@ class StoredParts:
     planes : array of int, shape (k, h * channels, w)
     nodes : array of int, shape (81,)
         Of the tone curve.
+    white : int
+        What grey level 255 is: a value of whole numbers, or of floats a 65535th.
     unit : int
     """
 
     steps: np.ndarray
     planes: np.ndarray
     nodes: np.ndarray
+    white: int
     unit: int = UNIT
 
     def rows(self, header: Header) -> np.ndarray:
@@ -57,7 +61,7 @@ class StoredParts:
         return found
 
     def sections(self) -> dict[str, bytes]:
-        numbers = b"".join(varint(int(x)) for x in (len(self.steps), self.unit, *self.steps))
+        numbers = b"".join(varint(int(x)) for x in (len(self.steps), self.unit, self.white, *self.steps))
         return {
             "parts": numbers + encode_planes(self.planes),
             "curve": encode_table(np.diff(self.nodes, prepend=0)[None]),
@@ -76,8 +80,8 @@ def digest_of(sections: dict[str, bytes]) -> bytes:
 def read_parts(container: Container, header: Header, limits: Limits | None = None) -> StoredParts:
     """The parts of a file, all of which is doubted."""
     fields = Fields(container.section("parts"))
-    k, unit = fields.varint(), fields.varint()
-    if not 1 <= k <= MOST_PARTS or not 1 <= unit <= 256:
+    k, unit, white = fields.varint(), fields.varint(), fields.varint()
+    if not 1 <= k <= MOST_PARTS or not 1 <= unit <= 256 or not 1 <= white <= whitest(header.dtype):
         raise InputError(f"is damaged: it says that it has {k:,} parts")
     steps = np.array([fields.varint() for _ in range(k)])
     h, w, c = (*header.shape[1:], 1)[:3]
@@ -88,17 +92,22 @@ def read_parts(container: Container, header: Header, limits: Limits | None = Non
         raise InputError("is damaged: its parts are beyond all measure")
     if nodes.min() < 0 or nodes.max() > 255 * FINE or (np.diff(nodes) < 0).any():
         raise InputError("is damaged: its tone curve does not rise")
-    return StoredParts(steps, planes, nodes, unit)
+    return StoredParts(steps, planes, nodes, white, unit)
 
 
-def stored(parts: Parts, header: Header, squares: np.ndarray, price: float) -> StoredParts:
+def stored(parts: Parts, header: Header, squares: np.ndarray, price: float, white: int) -> StoredParts:
     """Parts in integers, the more coarsely the less their codes weigh; `squares`: of the codes of each, added up."""
     steps = np.rint(COARSE * UNIT * np.sqrt(price / np.maximum(squares, 1)))
     steps = np.clip(steps, 1, np.maximum(1, parts.H.max(axis=1) * UNIT / 2)).astype(np.int64)
     values = np.rint(parts.H * (UNIT / steps[:, None])).astype(np.int64)
     h, w, c = (*header.shape[1:], 1)[:3]
     planes = values.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(-1, c * h, w)
-    return StoredParts(steps, planes, parts.curve.nodes)
+    return StoredParts(steps, planes, parts.curve.nodes, white)
+
+
+def whitest(dtype: np.dtype) -> int:
+    """The largest `white` of pixels of this type."""
+    return 255 if dtype == np.uint8 else 65535
 
 
 class Shower:
@@ -109,12 +118,11 @@ class Shower:
         self._header, self._rank = header, len(rows)
         self._most = (NODES - 1) * SPACING * parts.unit
         levels = Curve(parts.nodes).levels(np.arange(self._most + 1), parts.unit)
-        if header.dtype == np.uint8:
-            self._tones = ((levels + FINE // 2) // FINE).astype(np.uint8)
-        elif header.dtype == np.uint16:
-            self._tones = ((levels * 257 + FINE // 2) // FINE).astype(np.uint16)
+        scaled, whole = levels * parts.white, 255 * FINE
+        if header.dtype.kind == "u":
+            self._tones = ((scaled + whole // 2) // whole).astype(header.dtype)
         else:
-            self._tones = (levels / (255 * FINE)).astype(header.dtype)
+            self._tones = (scaled / (65535 * whole)).astype(header.dtype)
         self._rows = {np.dtype(t): rows.astype(t) for t in (np.float32, np.float64)}
         self._tops = rows.max(axis=1, initial=0).astype(np.float64)
 
@@ -129,10 +137,16 @@ class Shower:
         return pictures
 
 
-def grey_of(images: np.ndarray) -> np.ndarray:
-    """Pictures as rows of grey levels 0 to 255, float32."""
+def white_of(images: np.ndarray) -> int:
+    """The least `white` for these pictures: their largest value."""
+    top = float(images.max())
+    return max(1, math.ceil(top if images.dtype.kind == "u" else 65535 * top))
+
+
+def grey_of(images: np.ndarray, white: int) -> np.ndarray:
+    """Pictures as rows of grey levels, of which 255 is `white`, float32."""
     V = arrange_stack(np.asarray(images))
-    scale = {"uint8": 1.0, "uint16": 1 / 257}.get(V.dtype.name, 255.0)
+    scale = 255 / white * (1 if V.dtype.kind == "u" else 65535)
     grey: np.ndarray = np.multiply(V, np.float32(scale), dtype=np.float32)
     return grey
 

@@ -2,8 +2,9 @@
 
 Sections, beside those of every mode (header.py):
 
-parts     varints: k, the unit (sums have so many steps a grey level), then k steps; then the planes (tables.py) of the
-          integers m, k x (h * channels) x w, channels one below the other. Part j is steps_j * m_j.
+parts     varints: k, the unit (sums have so many steps a grey level), the white (which value grey level 255 is; of
+          floats, in 65535ths), then k steps; then the planes (tables.py) of the integers m, k x (h * channels) x w,
+          channels one below the other. Part j is steps_j * m_j.
 curve     the table (tables.py), 1 x 81, of the tone curve's nodes less the node before, in 1/256 of a grey level.
 contexts  a byte, the logarithm of the lanes, and the decisions of contexts.code_contexts.
 codes     a byte, the logarithm of the lanes; varints: pictures a chunk, then the length of each chunk's stream; then
@@ -11,7 +12,7 @@ codes     a byte, the logarithm of the lanes; varints: pictures a chunk, then th
 origin    instead of `parts` and `curve`, where they are those of another file: its SHA-256 over these two sections.
 
 A picture is x = sum over parts of code * steps_j * m_j, an integer; its level the curve at x (tone.py), in 1/256 of a
-grey level; (level + 128) div 256 as uint8, (257 * level + 128) div 256 as uint16, level / 65280 as floats.
+grey level; its value (level * white + 32640) div 65280 in whole numbers, level * white / (65280 * 65535) as floats.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from .drafts import OnStage
 from .entropy import LANES, Reader, Writer, lanes_for
 from .header import Header
 from .integer import Parts, Seeker
-from .parts import Shower, StoredParts, grey_of, origin_of, read_parts, stored
+from .parts import Shower, StoredParts, grey_of, origin_of, read_parts, stored, white_of, whitest
 from .tone import Curve
 
 PICTURES = 2048  # of a chunk
@@ -83,6 +84,7 @@ class StackCoder:
         self._seed = seed
         self.parts: Parts | None = None
         self._given: StoredParts | None = None
+        self._white = max(each(lambda rows: white_of(images[rows]), integer.blocks_of(len(images))))
         self._Q: np.ndarray | None = None
         self._squares = np.zeros(0)
 
@@ -91,8 +93,13 @@ class StackCoder:
         """Parts there are."""
         return 0 if self.parts is None else len(self.parts.H)
 
+    @property
+    def spare_db(self) -> float:
+        """By how much PSNR, whose peak is that of the type, is above that of grey levels, whose peak is the white."""
+        return 20 * math.log10(whitest(self._header.dtype) / self._white)
+
     def _read(self, rows: slice) -> np.ndarray:
-        return grey_of(self._images[rows])
+        return grey_of(self._images[rows], self._white)
 
     def learn(self, k: int, price: float, steer: Callable[[float, float, float], float]) -> float:
         """Parts from a subset, then from all; `steer` gives the next price of price, mse and bytes a picture.
@@ -144,7 +151,7 @@ class StackCoder:
 
     def take(self, given: StoredParts, price: float) -> None:
         """Parts of another file, as they are."""
-        self._given = given
+        self._given, self._white = given, given.white
         k = len(given.steps)
         rates = np.zeros((k, LARGEST + 1), np.float32)
         rates[:, 1:] = np.log2(max(k, 4)) - 2 + np.minimum(np.arange(LARGEST), 24)
@@ -157,7 +164,7 @@ class StackCoder:
     def draft(self, price: float) -> Draft:
         """The collection at this price: codes sought again for the parts as they are stored, then coded."""
         assert self.parts is not None and self._Q is not None  # noqa: S101, PT018
-        kept = self._given or stored(self.parts, self._header, self._squares, price)
+        kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
         parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
         fit = integer.seek(self._read, self._Q, Seeker(parts, price), self._each, fresh=False, rounds=1)
         contexts = learn(self._Q, np.random.default_rng(self._seed))
