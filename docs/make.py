@@ -37,6 +37,7 @@ PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
     "digits.basis.png": "shared-parts/basis.png",
     "digits.reconstructed.png": "shared-parts/reconstructed.png",
     "swimmer.basis.png": "limbs/basis.png",
+    "digits.codecs.png": "codecs/compare.png",
 }
 WIDTH = 1000  # pixels, of the pictures in the README
 BLOCK = re.compile(r"(<!-- (help: (?P<command>[a-z ]+)|run) -->\n\n?```\w*\n)(?P<body>.*?)(```\n)", re.DOTALL)
