@@ -160,7 +160,7 @@ def _one(work: Run, source: Source, item: Item, batch: Batch, shared: list[str])
     console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
     began = time.perf_counter()
     found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
-    coded = _coded(item, found, mask) if "nmfc" in named else None
+    coded = _coded(item, found, mask) if named.get("nmfc") in wanted else None
     h, w = picture.pixels.shape[:2]
     outcome = Outcome.of(
         work.fit, found.fit, found.measured, input=source.path, image=item.image, label=item.label, width=w, height=h,

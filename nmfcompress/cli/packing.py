@@ -30,6 +30,7 @@ from ..images.pictures import count_frames, read_image
 from ..images.selection import select
 from ..images.stored import StoredImages, held
 from ..settings import Fit, Packing, Reading, Selection, Talk, Writing
+from .compressing import ENDINGS
 from .console import Console
 from .inputs import STDIN, Source, content, sources
 from .outputs import Outputs
@@ -121,6 +122,8 @@ def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> 
         raise UsageError("say how: one of -k/--rank, --min-psnr, --target-size (or --step)")
     if reading.mask is not None:
         raise UsageError("--mask does not go with .nmfc: what is missing would have to be stored too")
+    if writing.what != (*ENDINGS, "csv"):
+        raise UsageError("-o writes only the file; it does not go with --write")
     if writing.plot:
         raise UsageError("-o writes only the file; it does not go with --plot")
     if writing.file == STDIN:

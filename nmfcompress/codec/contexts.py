@@ -92,6 +92,12 @@ def _eighths(ones: np.ndarray, zeros: np.ndarray) -> np.ndarray:
     return found
 
 
+def _logistic(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), which does not overflow."""
+    found: np.ndarray = 0.5 + 0.5 * np.tanh(0.5 * x)
+    return found
+
+
 def _weights(flags: np.ndarray, n: int) -> np.ndarray:
     """Weights by logistic regression of each part on those before it, with a price on each weight.
 
@@ -110,7 +116,7 @@ def _weights(flags: np.ndarray, n: int) -> np.ndarray:
     upper = np.triu(np.ones((k, k), np.float32), 1)
     price = np.float32(WEIGHT_BITS * np.log(2) * count / n / 2)  # half of it shrinks: what remains is told below
     for step in range(ROUNDS):
-        chance = 1 / (1 + np.exp(-(flags @ ahead + bias)))
+        chance = _logistic(flags @ ahead + bias)
         if step % 10 == 0:
             likely = np.maximum(chance * (1 - chance), 1e-4)
             scale = flags.T @ (used * likely) + 1e-3
@@ -135,7 +141,7 @@ def _biases(flags: np.ndarray, weights: np.ndarray, share: np.ndarray) -> np.nda
     extra = flags @ (weights / EIGHTHS).astype(np.float32)
     bias = np.log((share + 1e-5) / (1 - share + 1e-5))
     for _ in range(12):
-        chance = 1 / (1 + np.exp(-(extra + bias.astype(np.float32))))
+        chance = _logistic(extra + bias.astype(np.float32))
         step = (flags.sum(axis=0) + 0.05 - chance.sum(axis=0)) / np.maximum((chance * (1 - chance)).sum(axis=0), 0.05)
         bias = bias + np.clip(step, -1, 1)
     found: np.ndarray = np.clip(np.rint(EIGHTHS * bias), -LOGITS, LOGITS).astype(np.int64)

@@ -28,7 +28,7 @@ from ..factor.crew import Each
 from ..images.limits import Limits
 from . import integer
 from .container import Container, Fields, varint
-from .contexts import LARGEST, Contexts, code_codes, code_contexts, learn
+from .contexts import LARGEST, WEIGHT_BITS, Contexts, code_codes, code_contexts, learn
 from .drafts import OnStage
 from .entropy import LANES, Reader, Writer, lanes_for
 from .header import Header
@@ -38,6 +38,7 @@ from .tone import Curve
 
 PICTURES = 2048  # of a chunk
 MOST_PICTURES = 2**14  # likewise, of a chunk that is read
+STEPS = 2**17  # that a chunk takes to decode, about, however few bits it has
 TOGETHER = 16  # chunks that are decoded side by side,
 AT_ONCE = 2**25  # as long as they have no more codes than these
 SUBSET = 12_000  # pictures that parts are learned from
@@ -192,9 +193,10 @@ class StackCoder:
 
 
 def _coded_contexts(contexts: Contexts) -> bytes:
-    writer = Writer(2)
+    lanes = lanes_for(WEIGHT_BITS * (len(contexts.bias) + np.count_nonzero(contexts.weights)))
+    writer = Writer(lanes)
     code_contexts(writer, contexts, len(contexts.bias))
-    return bytes([1]) + writer.finish()[0]
+    return bytes([lanes.bit_length() - 1]) + writer.finish()[0]
 
 
 def read_contexts(data: bytes, k: int) -> Contexts:
@@ -217,7 +219,7 @@ def encode_codes(Q: np.ndarray, contexts: Contexts) -> bytes:
     # about as long as the entropy of each part's zeros says: lanes must not cost much of it
     share = np.clip((Q > 0).mean(axis=1), 1e-9, 1 - 1e-9)
     bits = float(-(share * np.log2(share) + (1 - share) * np.log2(1 - share)).sum() * min(n, PICTURES))
-    lanes = lanes_for(bits)
+    lanes = max(lanes_for(bits), 1 << (k * min(n, PICTURES) // STEPS).bit_length())
     streams: list[bytes] = []
     for group in range(0, n, PICTURES * TOGETHER):
         part = Q[:, group : group + PICTURES * TOGETHER]

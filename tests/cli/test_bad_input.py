@@ -25,6 +25,8 @@ import pytest
 from commands import COMMAND, environment, frames, log, mode_and_size, one_line, picture, read, real, tones, written
 from PIL import Image
 
+from nmfcompress import decode_image
+
 FAST = ("-k", 1, "-n", 2)
 COMMANDS = ("compress", "basis")
 
@@ -166,10 +168,14 @@ def test_arrays(run, tmp_path, kind, command):
         assert told["relative_loss"] < 1e-3
         assert told["psnr_db"] is None or told["psnr_db"] > 50
     outputs = written(tmp_path / "nmfc-out")
-    assert len(outputs) == (4 if command == "compress" else 5)
+    assert len(outputs) == 5
     for name in outputs:
         if name.endswith(".png"):
             read(tmp_path / "nmfc-out" / name)
+    if command == "compress":
+        again = decode_image((tmp_path / "nmfc-out/a.nmfc").read_bytes())
+        assert again.shape == array.shape
+        assert np.isfinite(again).all()
 
 
 def test_arrays_scaled_by_their_own_range_say_so(run, tmp_path):
@@ -416,7 +422,7 @@ def test_hostile_names(run, tmp_path, name):
     outputs = [os.fsencode(path) for path in told["outputs"]]
     there = {b"nmfc-out/" + one for one in os.listdir(os.fsencode(tmp_path / "nmfc-out"))}
     assert there == set(outputs)
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     assert not name.endswith(b"x.png") or max(map(len, there)) <= len("nmfc-out/") + 255
 
     said = run("compress", "-k", 1, "-n", 2, "-f", "--", known)
@@ -448,7 +454,7 @@ def test_hostile_names_as_a_collection(run, tmp_path):
 def test_the_folder_is_made(run, tmp_path):
     picture(tmp_path / "a.png")
     assert run("compress", "a.png", *FAST, "-O", "new/er/est").code == 0
-    assert len(written(tmp_path / "new/er/est")) == 4
+    assert len(written(tmp_path / "new/er/est")) == 5
     assert run("compress", "a.png", *FAST, "-o", "also/new/b.png").code == 0
     assert mode_and_size(tmp_path / "also/new/b.png") == ("L", (24, 16))
 
@@ -548,7 +554,7 @@ def test_sixty_odd_files(data, tmp_path):
         own = os.path.basename(name)
         (folder / own).write_bytes(files[name])
         began = time.perf_counter()
-        done = real(folder, "compress", *FAST, "--write", "image", "--limit", 3, "--json", "--", own)
+        done = real(folder, "compress", *FAST, "--write", "image,nmfc", "--limit", 3, "--json", "--", own)
         seconds = time.perf_counter() - began
         pixels = sum(one["width"] * one["height"] for one in map(json.loads, done.stdout.splitlines()))
         said = done.stderr.decode()

@@ -13,13 +13,14 @@ from commands import KEYS, SAMPLES, frames, log, mode_and_size, picture, read, r
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+import nmfcompress
 from nmfcompress.images.pictures import read_image
 from nmfcompress.recipes import fit_picture
 from nmfcompress.settings import Fit
 
 COLUMNS = ["input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds"]
 FAST = ("-k", 2, "-n", 5)
-THREE = ("a.png", "a.basis.png", "a.compare.png")
+FOUR_ENDINGS = (".png", ".basis.png", ".compare.png", ".nmfc")
 
 
 # One picture
@@ -30,8 +31,9 @@ def test_the_main_job(run, tmp_path):
     assert said.code == 0
     assert said.out == ""
     out = tmp_path / "nmfc-out"
-    names = [f"{stem}{ending}.png" for stem in ("grey", "photo") for ending in (".basis", ".compare", "")]
+    names = [stem + ending for stem in ("grey", "photo") for ending in FOUR_ENDINGS]
     assert written(out) == sorted([*names, "loss.csv"])
+    sizes = {}
     for name, mode, size in (("photo", "RGB", (480, 320)), ("grey", "L", (320, 240))):
         assert mode_and_size(out / f"{name}.png") == (mode, size)
         given = read_image(SAMPLES / f"{name}.png").pixels
@@ -51,6 +53,12 @@ def test_the_main_job(run, tmp_path):
         parts = read(out / f"{name}.basis.png")
         assert parts.shape[1] >= 3 * width
 
+        packed = (out / f"{name}.nmfc").read_bytes()
+        decoded = nmfcompress.decode_image(packed)
+        assert (decoded.shape, decoded.dtype) == (given.shape, given.dtype)
+        assert nmfcompress.psnr(given, decoded) > found.measured.psnr_db - 0.05, "the quantizer costs next to nothing"
+        sizes[name] = (f"{len(packed):,}", f"{8 * len(packed) / (width * height):.3f}")
+
         rows = [row for row in log(out) if row["input"].endswith(f"{name}.png")]
         assert list(rows[0]) == COLUMNS
         assert [int(row["sweep"]) for row in rows] == list(range(1, len(rows) + 1))
@@ -63,6 +71,8 @@ def test_the_main_job(run, tmp_path):
         assert losses[-1] == pytest.approx(np.linalg.norm(V - again / 255), rel=1e-2)
     table = said.err.splitlines()
     assert table[0].split()[:3] == ["input", "size", "rank"]
+    assert table[0].split()[-3:] == ["bytes", "bit/px", "seconds"]
+    assert [tuple(line.split()[-3:-1]) for line in table[1:3]] == [sizes["photo"], sizes["grey"]]
     assert [line.split()[1] for line in table[1:3]] == ["480x320", "320x240"]
     assert table[-1] == "written to nmfc-out"
 
@@ -82,6 +92,8 @@ def test_large_panels_are_scaled_down(run, tmp_path):
         ("basis,csv", ["a.basis.png", "loss.csv"]),
         ("compare", ["a.compare.png"]),
         ("csv", ["loss.csv"]),
+        ("nmfc", ["a.nmfc"]),
+        ("nmfc,image", ["a.nmfc", "a.png"]),
         ("image, basis", ["a.basis.png", "a.png"]),
     ],
 )
@@ -307,7 +319,7 @@ def test_stdin_is_an_input(run, tmp_path):
     said = run("compress", "-", *FAST, "--json", input=(tmp_path / "a.jpg").read_bytes())
     assert said.code == 0
     assert json.loads(said.out)["input"] == "-"
-    assert written(tmp_path / "nmfc-out") == ["loss.csv", "stdin.basis.png", "stdin.compare.png", "stdin.png"]
+    assert written(tmp_path / "nmfc-out") == ["loss.csv", *(f"stdin{ending}" for ending in sorted(FOUR_ENDINGS))]
     archive = (SAMPLES / "digits.npz").read_bytes()
     said = run("compress", "-", *FAST, "--index", 7, "--write", "image", "-O", "out", input=archive)
     assert said.code == 0
@@ -436,7 +448,7 @@ def test_one_per_label(run, tmp_path):
         labels, images = archive["y_train"], archive["x_train"]
     places = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
     stems = [f"digits-{place:04}-label{digit}" for digit, place in enumerate(places)]
-    singles = [stem + ending for stem in stems for ending in THREE_ENDINGS]
+    singles = [stem + ending for stem in stems for ending in FOUR_ENDINGS]
     assert written(out) == sorted([*singles, "digits.compare.png", "loss.csv", "loss.png"])
     told = [json.loads(line) for line in said.out.splitlines()]
     assert [(one["image"], one["label"]) for one in told] == list(zip(places, range(10), strict=True))
@@ -454,9 +466,6 @@ def test_one_per_label(run, tmp_path):
     width, height = mode_and_size(out / "digits.compare.png")[1]
     assert height >= 10 * 28
     assert width >= 2 * 28
-
-
-THREE_ENDINGS = (".png", ".basis.png", ".compare.png")
 
 
 @pytest.mark.parametrize(
@@ -532,7 +541,7 @@ def test_loss_png_of_archives_and_on_request(run, tmp_path):
 def test_a_single_array_is_a_picture(run, tmp_path):
     np.save(tmp_path / "a.npy", tones(16, 24))
     assert run("compress", "a.npy", *FAST).code == 0
-    assert written(tmp_path / "nmfc-out") == ["a.basis.png", "a.compare.png", "a.png", "loss.csv"]
+    assert written(tmp_path / "nmfc-out") == ["a.basis.png", "a.compare.png", "a.nmfc", "a.png", "loss.csv"]
     assert mode_and_size(tmp_path / "nmfc-out/a.png") == ("L", (24, 16))
 
 
@@ -559,11 +568,29 @@ def test_json(run, tmp_path):
         assert 0 < one["ssim"] < 1
         assert one["seconds"] > 0
         stem = one["input"][0]
-        assert one["outputs"] == [*(f"nmfc-out/{stem}{ending}" for ending in THREE_ENDINGS), "nmfc-out/loss.csv"]
+        assert one["outputs"] == [*(f"nmfc-out/{stem}{ending}" for ending in FOUR_ENDINGS), "nmfc-out/loss.csv"]
+        assert one["bytes"] == os.path.getsize(tmp_path / f"nmfc-out/{stem}.nmfc")
+        assert one["bits_per_pixel"] == pytest.approx(8 * one["bytes"] / (24 * 16))
+        assert one["ratio"] == pytest.approx(24 * 16 * len(one["mode"]) / one["bytes"])
         rows = [row for row in log(tmp_path / "nmfc-out") if row["input"] == one["input"]]
         assert len(rows) == one["sweeps"]
         assert float(rows[-1]["loss"]) == pytest.approx(one["loss"], rel=1e-6)
     assert [one["mode"] for one in told] == ["RGB", "L"]
+
+
+def test_json_has_the_size_of_a_file_that_was_made(run, tmp_path):
+    picture(tmp_path / "a.png")
+    told = json.loads(run("compress", "a.png", *FAST, "--json", "--write", "image,basis,compare,csv").out)
+    assert not {"bytes", "bits_per_pixel", "ratio"} & told.keys()
+    assert run("compress", "a.png", *FAST, "-f").code == 0
+    before = (tmp_path / "nmfc-out/a.nmfc").read_bytes()
+    os.unlink(tmp_path / "nmfc-out/a.png")
+    told = json.loads(run("compress", "a.png", "-k", 9, "--skip-existing", "--json").out)
+    assert "bytes" not in told, "a file of before is not what was made"
+    assert told["outputs"] == ["nmfc-out/a.png", "nmfc-out/loss.csv"]
+    assert (tmp_path / "nmfc-out/a.nmfc").read_bytes() == before
+    said = run("compress", "a.png", *FAST, "-f", "--write", "image,csv")
+    assert not {"bytes", "bit/px"} & set(said.err.split())
 
 
 def test_json_has_nulls_where_there_is_no_number(run, tmp_path):

@@ -25,9 +25,12 @@ from commands import (
 )
 from PIL import Image
 
+from nmfcompress import decode_image
+
 pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
 FAST = "-k 2 -n 5"
 PIPED = f"nmfc compress a.png {FAST} -o - --to png"
+PACKED = f"nmfc compress a.png {FAST} -o -"
 JSON = f"nmfc compress a.png {FAST} --json"
 
 
@@ -47,11 +50,11 @@ def silent(done: Done) -> None:
 def test_stdout_closed_is_no_matter_when_nothing_goes_there(here):
     done = shell(here, f"nmfc compress a.png {FAST} >&-")
     assert done.returncode == 0
-    assert len(written(here / "nmfc-out")) == 4
+    assert len(written(here / "nmfc-out")) == 5
     assert mode_and_size(here / "nmfc-out/a.png") == ("L", (24, 16))
 
 
-@pytest.mark.parametrize("command", [PIPED, JSON])
+@pytest.mark.parametrize("command", [PIPED, PACKED, JSON])
 def test_stdout_closed(here, command):
     done = shell(here, f"{command} >&-")
     assert done.returncode == 1
@@ -59,7 +62,7 @@ def test_stdout_closed(here, command):
     assert written(here) == ["a.png"]
 
 
-@pytest.mark.parametrize("command", [PIPED, JSON, "nmfc --version", "nmfc compress -h", f"{JSON} a.png a.png"])
+@pytest.mark.parametrize("command", [PIPED, PACKED, JSON, "nmfc --version", "nmfc compress -h", f"{JSON} a.png a.png"])
 def test_the_reader_of_stdout_has_gone(here, command):
     done = shell(here, f"{command} | true")
     assert done.returncode in (0, 141)
@@ -75,7 +78,7 @@ def test_the_reader_of_stdout_leaves_early(here):
     assert json.loads(done.stdout)["input"] == "0.png"
 
 
-@pytest.mark.parametrize("command", [PIPED, JSON, "nmfc --version", "nmfc basis --help"])
+@pytest.mark.parametrize("command", [PIPED, PACKED, JSON, "nmfc --version", "nmfc basis --help"])
 def test_stdout_is_full(here, command):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
@@ -116,8 +119,9 @@ def on_terminal(folder: Path, stream: str, *words: object) -> tuple[int, str, st
     return code, shown.decode(), rest.decode()
 
 
-def test_no_picture_goes_to_a_terminal(here):
-    code, shown, said = on_terminal(here, "stdout", "compress", "a.png", "-k", 2, "-o", "-", "--to", "png")
+@pytest.mark.parametrize("kind", [(), ("--to", "png"), ("--to", "nmfc")])
+def test_nothing_binary_goes_to_a_terminal(here, kind):
+    code, shown, said = on_terminal(here, "stdout", "compress", "a.png", "-k", 2, "-o", "-", *kind)
     assert (code, shown) == (2, "")
     one_line(said, "terminal")
 
@@ -147,6 +151,16 @@ def test_devices_and_pipes_as_outputs(here):
     assert done.returncode == 0, done.stderr
     assert (here / "fifo").is_fifo()
     assert (here / "b.png").read_bytes() == shell(here, PIPED).stdout
+
+
+def test_without_a_kind_stdout_gets_the_container(here):
+    done = shell(here, PACKED)
+    assert done.returncode == 0, done.stderr
+    assert decode_image(done.stdout).shape == (16, 24)
+    assert done.stdout == shell(here, f"{PACKED} --to nmfc").stdout
+    assert written(here) == ["a.png"]
+    assert shell(here, f"nmfc compress a.png {FAST} -o b.nmfc").returncode == 0
+    assert (here / "b.nmfc").read_bytes() == done.stdout
 
 
 def test_a_chain_of_pipes(here):

@@ -14,6 +14,7 @@ from commands import COMMAND, SAMPLES, environment, one_line, picture, real, wri
 
 from nmfcompress.cli.main import nmfc
 
+COMMANDS = ("compress", "basis", "decompress", "info", "verify", "compare")
 PHOTO, DIGITS = SAMPLES / "photo.png", SAMPLES / "digits.npz"
 
 WRONG = {
@@ -55,11 +56,14 @@ WRONG = {
     "write of the other command": (("compress", PHOTO, "-k", 3, "--write", "factors"), "--write is factors"),
     "force and skip": (("compress", PHOTO, "-k", 3, "-f", "--skip-existing"), "--skip-existing"),
     "json on the picture's stream": (("compress", PHOTO, "-k", 3, "--json", "-o", "-", "--to", "png"), "--json"),
-    "stdout without a kind": (("compress", PHOTO, "-k", 3, "-o", "-"), "--to"),
+    "json on the container's stream": (("compress", PHOTO, "-k", 3, "--json", "-o", "-"), "--json"),
     "one output, two inputs": (("compress", PHOTO, SAMPLES / "grey.png", "-k", 3, "-o", "a.png"), "-o takes one input"),
     "one output, many pictures": (("compress", DIGITS, "-k", 3, "--limit", 3, "-o", "a.png"), "-o takes one picture"),
     "one output and a list of them": (("compress", PHOTO, "-k", 3, "-o", "a.png", "--write", "basis"), "--write"),
+    "one file and a list of outputs": (("compress", PHOTO, "-k", 3, "-o", "a.nmfc", "--write", "image"), "--write"),
+    "the container's stream and a list": (("compress", PHOTO, "-k", 3, "-o", "-", "--write", "basis"), "--write"),
     "one output and a plot": (("compress", PHOTO, "-k", 3, "-o", "a.png", "--plot"), "--plot"),
+    "one file and a plot": (("compress", PHOTO, "-k", 3, "-o", "a.nmfc", "--plot"), "--plot"),
     "no ending": (("compress", PHOTO, "-k", 3, "-o", "a"), "no ending"),
     "an ending that is not written": (("compress", PHOTO, "-k", 3, "-o", "a.gif"), ".gif"),
     "a kind that is not written": (("compress", PHOTO, "-k", 3, "-o", "a", "--to", "gif"), "--to is gif"),
@@ -103,7 +107,7 @@ def test_wrong_usage_in_a_batch_stops_it(run, tmp_path):
 # Help
 
 
-@pytest.mark.parametrize("words", [(), ("compress",), ("basis",)])
+@pytest.mark.parametrize("words", [(), *((command,) for command in COMMANDS)])
 def test_without_words_there_is_help(run, words):
     said = run(*words)
     assert (said.code, said.out) == (2, "")
@@ -115,13 +119,13 @@ def test_without_words_there_is_help(run, words):
     assert not re.search(r"\n\n\n", said.err)
 
 
-@pytest.mark.parametrize("command", ["compress", "basis"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_names_every_option_and_shows_examples(run, command):
     said = run(command, "-h")
     found = nmfc.get_command(click.Context(nmfc), command)
     assert found
     options = [name for parameter in found.params[1:] for name in parameter.opts]
-    assert len(options) > 30
+    assert len(options) > (30 if command in ("compress", "basis") else 4)
     for option in options:
         assert re.search(rf"{option}\b", said.out), option
     assert f"  nmfc {command} " in said.out
@@ -134,7 +138,16 @@ def test_version(nmfc):
     assert (done.returncode, done.stdout.decode(), done.stderr) == (0, f"nmfc {__version__}\n", b"")
 
 
-@pytest.mark.parametrize("words", [["-h"], ["compress", "-h"], ["basis", "-h"], ["--version"], ["compress"], ["bogus"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-h"],
+        *([command, "-h"] for command in COMMANDS),
+        ["--version"],
+        *([command] for command in COMMANDS),
+        ["bogus"],
+    ],
+)
 def test_help_imports_nothing_heavy(tmp_path, words):
     code = (
         "import sys\nfrom nmfcompress.cli.main import main\n"
@@ -148,7 +161,7 @@ def test_help_imports_nothing_heavy(tmp_path, words):
 def test_completion(tmp_path):
     env = environment(_NMFC_COMPLETE="bash_complete", COMP_WORDS="nmfc ", COMP_CWORD="1")
     done = subprocess.run(COMMAND, env=env, capture_output=True, cwd=tmp_path, check=True)
-    assert done.stdout.decode().split() == ["plain,compress", "plain,basis"]
+    assert done.stdout.decode().split() == [f"plain,{command}" for command in COMMANDS]
 
 
 # Extras

@@ -34,6 +34,7 @@ OUTCOME = Outcome(
     ssim=0.61, seconds=0.12,
     outputs=("out/a.png",), notes=("alpha kept",),
 )  # fmt: skip
+PACKED = dataclasses.replace(OUTCOME, bytes=1234, bits_per_pixel=3.2137, ratio=7.47)
 
 
 # loss.csv
@@ -134,8 +135,13 @@ def test_json_is_one_line_with_the_promised_keys():
     assert fields["outputs"] == ["out/a.png"]
     assert fields["image"] is None
     assert (fields["reads"], fields["gradient"]) == (52, 2e-3)
-    assert not {"images", "basis_from"} & fields.keys()
+    assert not {"images", "basis_from", "bytes", "bits_per_pixel", "ratio"} & fields.keys()
     assert json.loads(dataclasses.replace(OUTCOME, images=60000).to_json())["images"] == 60000
+
+
+def test_json_has_the_size_of_the_file_if_there_is_one():
+    fields = json.loads(PACKED.to_json())
+    assert (fields["bytes"], fields["bits_per_pixel"], fields["ratio"]) == (1234, 3.2137, 7.47)
 
 
 def test_json_knows_null_but_no_nan():
@@ -168,6 +174,16 @@ def test_the_long_table_has_reads_and_gradient():
     assert " ".join(lines[0].split()).endswith("SSIM reads gradient seconds")
     assert lines[1].split()[-3:] == ["52", "2.0e-03", "0.12"]
     assert lines[2].split()[-3:] == ["52", "-", "0.12"]
+
+
+def test_the_table_has_bytes_where_there_is_a_file():
+    lines = summary([PACKED, OUTCOME])
+    assert " ".join(lines[0].split()).endswith("PSNR dB SSIM bytes bit/px seconds")
+    assert lines[1].split()[-4:] == ["0.610", "1,234", "3.214", "0.12"]
+    assert lines[2].split()[-2:] == ["0.610", "0.12"]
+    assert len({len(line) for line in lines}) == 1
+    long = summary([PACKED], at_length=True)[0]
+    assert " ".join(long.split()).endswith("SSIM bytes bit/px reads gradient seconds")
 
 
 def test_the_table_tells_images_of_an_archive_apart():

@@ -1,0 +1,152 @@
+"""Meeting a size or a quality, in few drafts: of pretended files first, then of real ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import collection, picture, psnr
+
+from nmfcompress.codec import stack
+from nmfcompress.codec.collection import coded_stack, decode_stack, encode_stack
+from nmfcompress.codec.image import coded_image, decode_image
+from nmfcompress.codec.targets import FILL, MOST_DRAFTS, OVER, meet
+from nmfcompress.errors import TargetMissed, UsageError
+from nmfcompress.settings import Coding
+
+
+@dataclass(frozen=True)
+class Pretended:
+    size: int
+    psnr_db: float | None
+
+
+class Maker:
+    """Drafts whose size and PSNR follow a law, a little off; counted."""
+
+    def __init__(self, slope: float, top: float, size: float, power: float, noise: float = 0.0):
+        self.slope, self.top, self.size, self.power, self.noise = slope, top, size, power, noise
+        self.steps: list[float] = []
+
+    def __call__(self, step: float) -> Pretended:
+        self.steps.append(step)
+        off = self.noise * math.sin(57 * math.log(step))
+        size = max(40, round(self.size * step**-self.power * (1 + off / 50)))
+        return Pretended(size, self.top - self.slope * math.log2(1 + step) + off)
+
+
+LAWS = st.builds(Maker, st.floats(2, 7), st.floats(40, 70), st.floats(1e3, 1e7), st.floats(0.5, 1.3), st.floats(0, 0.1))
+RANGE = (8.0, 0.05, 120.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(LAWS, st.floats(0.02, 0.98))
+def test_a_quality_is_met_without_waste(maker: Maker, share: float) -> None:
+    best, worst = (maker(step).psnr_db or 0 for step in RANGE[1:])
+    wanted = max(worst + share * (best - worst), 1)
+    maker.steps.clear()
+    made = meet(maker, Coding(min_psnr=wanted), *RANGE)
+    assert made.psnr_db is not None
+    assert wanted <= made.psnr_db <= wanted + OVER or wanted < worst + OVER
+    assert len(maker.steps) <= 9
+    assert all(RANGE[1] <= step <= RANGE[2] for step in maker.steps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(LAWS, st.floats(0.05, 0.95))
+def test_a_size_is_met_and_used(maker: Maker, share: float) -> None:
+    largest, least = (maker(step).size for step in RANGE[1:])
+    wanted = round(least * (largest / least) ** share)
+    maker.steps.clear()
+    made = meet(maker, Coding(target_size=wanted), *RANGE)
+    assert made.size <= wanted
+    assert made.size >= FILL * wanted or wanted < 1000
+    assert len(maker.steps) <= 9
+
+
+@settings(max_examples=50, deadline=None)
+@given(LAWS)
+def test_what_cannot_be_reached_is_said_with_the_best(maker: Maker) -> None:
+    best, least = maker(RANGE[1]).psnr_db or 0, maker(RANGE[2]).size
+    maker.steps.clear()
+    with pytest.raises(TargetMissed, match=f"{best:.2f} dB is the best") as missed:
+        meet(maker, Coding(min_psnr=best + 1), *RANGE)
+    assert missed.value.exit_code == 3
+    assert len(maker.steps) <= MOST_DRAFTS
+    with pytest.raises(TargetMissed, match=f"{least:,} bytes is the least"):
+        meet(maker, Coding(target_size=least - 1), *RANGE)
+
+
+def test_more_than_all_is_given_where_nothing_is_too_good() -> None:
+    exact = meet(lambda step: Pretended(100, None), Coding(min_psnr=40), *RANGE)
+    assert exact.psnr_db is None
+    tiny = meet(lambda step: Pretended(100, 50.0), Coding(target_size=10_000), *RANGE)
+    assert tiny.size == 100
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    noisy = collection(250, side=8, parts=6).astype(int) + rng.integers(-6, 7, (250, 8, 8))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("wanted", [18, 26])
+def test_stacks_meet_a_quality(wanted: float, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts = []
+    draft = stack.StackCoder.draft
+    monkeypatch.setattr(stack.StackCoder, "draft", lambda self, price: drafts.append(price) or draft(self, price))
+    made = coded_stack(images, Coding(min_psnr=wanted, rank=16, arrangement="stack", jobs=1))
+    reached = psnr(decode_stack(made.data), images)
+    assert made.psnr_db == pytest.approx(reached)
+    assert wanted <= reached <= wanted + OVER
+    assert len(drafts) <= MOST_DRAFTS
+
+
+@pytest.mark.parametrize("wanted", [2500])
+def test_stacks_meet_a_size(wanted: int, images: np.ndarray) -> None:
+    data = encode_stack(images, target_size=wanted, arrangement="stack", jobs=1)
+    assert FILL * wanted <= len(data) <= wanted
+
+
+def test_stacks_say_what_they_reach(images: np.ndarray) -> None:
+    with pytest.raises(TargetMissed, match=r"90 dB cannot be reached, \d+\.\d\d dB is the best") as missed:
+        encode_stack(images, min_psnr=90, rank=8, arrangement="stack", jobs=1)
+    assert missed.value.exit_code == 3
+    with pytest.raises(TargetMissed, match=r"60 bytes cannot be reached, \d+ bytes is the least"):
+        encode_stack(images, target_size=60, arrangement="stack", jobs=1)
+
+
+@pytest.mark.parametrize("wanted", [20, 30])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_rows_meet_a_quality(wanted: float, dtype: str) -> None:
+    pixels = picture(24, 30, dtype=dtype)
+    made = coded_image(pixels, Coding(min_psnr=wanted, arrangement="rows", jobs=1))
+    reached = psnr(decode_image(made.data), pixels)
+    assert made.psnr_db == pytest.approx(reached)
+    assert wanted <= reached <= wanted + OVER
+
+
+@pytest.mark.parametrize("wanted", [300])
+def test_rows_meet_a_size(wanted: int) -> None:
+    made = coded_image(picture(40, 50, colour=True), Coding(target_size=wanted, arrangement="rows", jobs=1))
+    assert FILL * wanted <= made.size <= wanted
+
+
+def test_rows_say_what_they_reach() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    with pytest.raises(TargetMissed, match=r"60 dB cannot be reached, \d+\.\d\d dB is the best"):
+        coded_image(noise, Coding(min_psnr=60, rank=2, arrangement="rows", jobs=1))
+    with pytest.raises(TargetMissed, match=r"30 bytes cannot be reached, \d+ bytes is the least"):
+        coded_image(noise, Coding(target_size=30, arrangement="rows", jobs=1))
+
+
+@pytest.mark.parametrize("options", [{"min_psnr": 20, "target_size": 500}, {"min_psnr": 20, "step": 3.0}])
+def test_one_target_at_a_time(options: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="one of the two"):
+        encode_stack(collection(9), **options)  # type: ignore[arg-type]

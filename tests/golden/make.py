@@ -1,0 +1,188 @@
+"""Write the golden files of the format: small containers, and what they decode to.
+
+    python tests/golden/make.py
+
+Files that are there already are never changed: what a version of nmfc has written, every later one reads. A file that
+is missing is made, and its line in golden.json with it. Files of a new version of the format get new names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from nmfcompress.codec.collection import coded_stack, decode_stack, encode_stack
+from nmfcompress.codec.container import MAGIC, SECTIONS, pack, unpack, varint
+from nmfcompress.codec.header import Header, Meta
+from nmfcompress.codec.image import coded_image, encode_image
+from nmfcompress.codec.opened import open_container
+from nmfcompress.errors import NmfcError
+from nmfcompress.settings import Coding
+
+HERE = Path(__file__).parent
+LIST = HERE / "golden.json"
+PEAKS = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
+
+
+def as_type(V: np.ndarray, dtype: str) -> np.ndarray:
+    V = np.clip(V, 0, 1) * PEAKS[dtype]
+    return (np.rint(V) if PEAKS[dtype] > 1 else V).astype(dtype)
+
+
+def picture(h: int = 24, w: int = 20, dtype: str = "uint8", colour: bool = False) -> np.ndarray:
+    y, x = np.mgrid[:h, :w]
+    V = 0.5 + 0.3 * np.sin(x / 5) * np.cos(y / 4) + 0.2 * (x > y)
+    return as_type(np.stack([V, V[::-1], V**2], axis=2) if colour else V, dtype)
+
+
+def collection(n: int = 40, side: int = 6, dtype: str = "uint8", colour: bool = False) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    H = rng.random((4, side, side, 3) if colour else (4, side, side)) ** 3
+    codes = (rng.random((n, 4)) < 0.4) * rng.integers(1, 3, (n, 4))
+    return as_type(np.tensordot(codes, H, 1) * 0.5, dtype)
+
+
+def stack(images: np.ndarray, rank: int = 4, **options: object) -> bytes:
+    return encode_stack(images, rank=rank, arrangement="stack", jobs=1, **options)  # type: ignore[arg-type]
+
+
+def named(n: int) -> Meta:
+    return Meta(names=tuple(f"földer/{i:02}.png" for i in range(n)), labels=np.arange(n) % 5, indices=3 * np.arange(n))
+
+
+def photographed() -> Meta:
+    return Meta(icc=b"profile" * 9, exif=b"Exif\0\0MM", dpi=(300, 300), alpha=picture() // 2, mode="LA")
+
+
+def own_range() -> bytes:
+    pixels = picture(dtype="float32")
+    header = Header((1, *pixels.shape), pixels.dtype, -40.25, 1e6, single=True)
+    return coded_image(pixels, Coding(rank=3, arrangement="rows", jobs=1), header=header).data
+
+
+TRAIN = "v1-stack.nmfc"
+GOOD: dict[str, Callable[[], bytes]] = {
+    TRAIN: lambda: stack(collection()),
+    "v1-stack-fine.nmfc": lambda: stack(collection(), step=1.5),
+    "v1-stack-uint16.nmfc": lambda: stack(collection(dtype="uint16")),
+    "v1-stack-float32.nmfc": lambda: stack(collection(dtype="float32")),
+    "v1-stack-float64.nmfc": lambda: stack(collection(dtype="float64")),
+    "v1-stack-colour.nmfc": lambda: stack(collection(colour=True)),
+    "v1-stack-one.nmfc": lambda: stack(collection(1)),
+    "v1-stack-black.nmfc": lambda: stack(np.zeros((5, 4, 3), np.uint8)),
+    "v1-stack-chunks.nmfc": lambda: stack(collection(2049, side=4), rank=2, step=20.0),
+    "v1-stack-meta.nmfc": lambda: stack(collection(30), meta=named(30)),
+    "v1-stack-words.nmfc": lambda: stack(collection(6), meta=Meta(labels=np.array(["cat", "dog", ""] * 2))),
+    "v1-stack-from.nmfc": lambda: encode_stack(collection(60)[40:], basis_from=(HERE / TRAIN).read_bytes(), jobs=1),
+    "v1-rows.nmfc": lambda: encode_image(picture(), rank=3, jobs=1),
+    "v1-rows-colour.nmfc": lambda: encode_image(picture(colour=True), rank=3, jobs=1),
+    "v1-rows-uint16.nmfc": lambda: encode_image(picture(dtype="uint16"), rank=3, jobs=1),
+    "v1-rows-float64.nmfc": lambda: encode_image(picture(dtype="float64"), rank=3, jobs=1),
+    "v1-rows-range.nmfc": own_range,
+    "v1-rows-meta.nmfc": lambda: encode_image(picture(), rank=2, meta=photographed(), jobs=1),
+    "v1-rows-pixel.nmfc": lambda: encode_image(np.array([[200]], np.uint8), rank=1, jobs=1),
+    "v1-patches.nmfc": lambda: encode_image(picture(), step=40.0, jobs=1),
+    "v1-patches-colour.nmfc": lambda: encode_image(picture(colour=True), step=40.0, jobs=1),
+    "v1-patches-uint16.nmfc": lambda: encode_image(picture(dtype="uint16"), step=10.0, jobs=1),
+    "v1-bands.nmfc": lambda: coded_stack(frames(), Coding(rank=2, arrangement="bands", jobs=1)).data,
+}  # fmt: skip
+
+
+def frames() -> np.ndarray:
+    t = np.arange(12)[:, None, None]
+    return as_type(0.5 * picture() / 255 * (1 + np.sin(t / 5)) + 0.2 * picture().T[:, :1].T / 255, "uint8")
+
+
+def with_sections(change: dict[str, bytes | None]) -> bytes:
+    """The first file with other sections, its checksums right."""
+    sections = unpack((HERE / TRAIN).read_bytes()).sections | change
+    return pack("stack", {name: content for name, content in sections.items() if content})
+
+
+def with_version(version: int) -> bytes:
+    data = bytearray((HERE / TRAIN).read_bytes())
+    data[len(MAGIC)] = version
+    return bytes(data)
+
+
+def flipped() -> bytes:
+    data = bytearray((HERE / TRAIN).read_bytes())
+    data[len(data) // 2] ^= 16
+    return bytes(data)
+
+
+def with_section(number: int) -> bytes:
+    """One section of such a number, and the head."""
+    head = MAGIC + bytes([1, 2, 2])
+    for place, content in ((SECTIONS["head"], b"\0\1\1\1\1"), (number, b"later")):
+        head += bytes([place]) + varint(len(content)) + zlib.crc32(content).to_bytes(4, "little")
+    body = head + zlib.crc32(head).to_bytes(4, "little") + b"\0\1\1\1\1" + b"later"
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+BAD: dict[str, Callable[[], bytes]] = {
+    "bad-empty.nmfc": lambda: b"",
+    "bad-png.nmfc": lambda: b"\x89PNG\r\n\x1a\n" + bytes(20),
+    "bad-later.nmfc": lambda: with_version(255),
+    "bad-version-0.nmfc": lambda: with_version(0),
+    "bad-cut.nmfc": lambda: (HERE / TRAIN).read_bytes()[:-9],
+    "bad-head-only.nmfc": lambda: (HERE / TRAIN).read_bytes()[:12],
+    "bad-trailing.nmfc": lambda: (HERE / TRAIN).read_bytes() + b"\n",
+    "bad-flipped.nmfc": flipped,
+    "bad-no-codes.nmfc": lambda: with_sections({"codes": None}),
+    "bad-unknown.nmfc": lambda: with_section(100),
+    "bad-shape.nmfc": lambda: with_sections({"head": b"\0" + varint(40) + varint(7) + varint(6) + varint(1)}),
+    "bad-huge.nmfc": lambda: with_sections({"head": b"\0" + varint(2**40) + varint(7) + varint(6) + varint(1)}),
+    "bad-codes.nmfc": lambda: with_sections({"codes": b"\0" + varint(2048) + varint(8) + bytes(8)}),
+    "bad-meta.nmfc": lambda: with_sections({"meta": b"not deflated"}),
+    "bad-origin.nmfc": lambda: with_sections({"parts": None, "curve": None, "origin": bytes(32)}),
+}
+
+
+def decoded(data: bytes) -> np.ndarray:
+    """The pictures; with the parts of the first file where they need some."""
+    needs = "origin" in open_container(data).container.sections
+    return decode_stack(data, basis_from=(HERE / TRAIN).read_bytes() if needs else None)
+
+
+def expected_of(data: bytes) -> dict[str, object]:
+    """What a good file decodes to: shape, type, and SHA-256 of the bytes (little-endian) of its pictures."""
+    shown = decoded(data)
+    content = shown.astype(shown.dtype.newbyteorder("<")).tobytes()
+    return {"shape": list(shown.shape), "dtype": shown.dtype.name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def message_of(data: bytes) -> str:
+    """What is said of a bad file."""
+    try:
+        decode_stack(data)
+    except NmfcError as error:
+        return error.message
+    raise SystemExit("a file that should be bad is good")
+
+
+def main() -> None:
+    known: dict[str, object] = json.loads(LIST.read_text(encoding="utf-8")) if LIST.exists() else {}
+    for name, make in (GOOD | BAD).items():
+        path = HERE / name
+        if path.exists() != (name in known):
+            sys.exit(f"{name}: the file and its line in {LIST.name} must both be there or both be missing")
+        if path.exists():
+            continue
+        data = make()
+        known[name] = expected_of(data) if name in GOOD else message_of(data)
+        path.write_bytes(data)
+        if "bands" in name:  # maps are decoded by Pillow's codecs, and need only be close
+            np.save(path.with_suffix(".npy"), decoded(data))
+        print(f"{name}: {len(data):,} bytes")
+    LIST.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
