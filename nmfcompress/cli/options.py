@@ -32,6 +32,7 @@ class Sectioned(click.Command):
                 with formatter.section(TITLES[name]):
                     formatter.write_dl(lines)
 
+
 TITLES = {
     "fit": "Factorizing",
     "course": "Beginning with a file",
