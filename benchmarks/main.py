@@ -5,7 +5,7 @@
     command    the real command: digits basis startup picture
     core       factorize() against scikit-learn and the machine: mu hals restarts kl sweep threads memory
     peers      torchnmf nimfa, which it installs in benchmarks/.peers from the package index; 10 minutes
-    rate       the compressed file, on real data only: collections crossing bands photos rows; half an hour
+    rate       the compressed file, on real data only: collections crossing bands photos rows million; half an hour
     large      growth bound: sets of 5 and 8 GB, made in the temporary folder (16 GB free wanted); 10 minutes
 
 Every result is verified (the loss recomputed in float64 from W and H) before its time is reported. What is timed runs

@@ -9,7 +9,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 
-from measure import DATA, Figure, judged, timed, work
+from large import lacking, stack
+from measure import DATA, NMFC, ONE_THREAD, Figure, judged, run, timed, work
 
 from nmfcompress.report.bjontegaard import delta
 
@@ -100,6 +101,23 @@ def rows() -> Iterator[Figure]:
     yield judged("rank-3 rows: np.savez of float32 W, H / file", ratio, 4, 5, least=True, note=note)
 
 
+def million() -> Iterator[Figure]:
+    """A million generated pictures of 28 x 28 on disk, 16 parts, a fixed step: memory, and time against a tenth."""
+    if missing := lacking(10**6):
+        yield Figure("a million pictures: not measured", "", note=missing)
+        return
+    spent, most = {}, 0.0
+    for count in (10**5, 10**6):
+        with stack(count) as path:
+            done = run(*NMFC, "compress", path, "-o", work() / "x.nmfc", "-k", 16, "--step", 12, "--arrangement", "stack",
+                       "-q", "-j", 1, env=ONE_THREAD)  # fmt: skip
+        spent[count], most = done.cpu, done.memory
+    note = f"{spent[10**6]:.0f} s of CPU, a tenth of them {spent[10**5]:.0f} s"
+    yield judged("a million pictures, 16 parts: unshared memory", most, 2000, 2000, unit=" MB", note=note)
+    ratio = spent[10**6] / spent[10**5] / 10
+    yield judged("  CPU time a picture, a million / a hundred thousand", ratio, 1.1, 1.1)
+
+
 def _note(own: dict[str, float]) -> str:
     return f"{own['psnr']:.2f} dB, {own['bytes']:,} bytes, {own['encode']:.0f} s / {own['decode']:.1f} s of CPU"
 
@@ -120,5 +138,14 @@ def _psnr_at(rate: float, rates: list[tuple[float, float]]) -> float:
 
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = (
-    {"collections": collections, "crossing": crossing, "bands": bands, "photos": photos, "rows": rows} if DATA else {}
+    {
+        "collections": collections,
+        "crossing": crossing,
+        "bands": bands,
+        "photos": photos,
+        "rows": rows,
+        "million": million,
+    }
+    if DATA
+    else {}
 )
