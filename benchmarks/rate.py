@@ -109,8 +109,8 @@ def million() -> Iterator[Figure]:
     spent, most = {}, 0.0
     for count in (10**5, 10**6):
         with stack(count) as path:
-            done = run(*NMFC, "compress", path, "-o", work() / "x.nmfc", "-k", 16, "--step", 12, "--arrangement", "stack",
-                       "-q", "-j", 1, env=ONE_THREAD)  # fmt: skip
+            words = ("-k", 16, "--step", 12, "--arrangement", "stack", "-q", "-j", 1)
+            done = run(*NMFC, "compress", path, "-o", work() / "x.nmfc", *words, env=ONE_THREAD)
         spent[count], most = done.cpu, done.memory
     note = f"{spent[10**6]:.0f} s of CPU, a tenth of them {spent[10**5]:.0f} s"
     yield judged("a million pictures, 16 parts: unshared memory", most, 2000, 2000, unit=" MB", note=note)

@@ -23,6 +23,7 @@ from .targets import closer, meet, tight
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
+RANK_STEP = 11.0  # at which a stack has as many parts as the root of its pictures
 MOST_PARTS = 512  # unless told
 BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
 FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
@@ -30,7 +31,8 @@ SHRINK = 0.6  # of the logarithm of the size, likewise
 FIRST_PRICE = 0.017  # of the squared error of a picture that is aimed at: where learning begins
 SPARE = 0.55  # dB that storing the parts takes away, about, and that is aimed above
 LATE_FALL = 1.4  # dB that PSNR falls by as the step of parts that are there grows e-fold
-TURN = 0.08  # at most, of the logarithm of the price, in one round of learning
+TURN, FAR_TURN = 0.08, 0.3  # at most, of the logarithm of the price, in one round of learning, near and far
+FAR = 1.0  # of the logarithm of the price
 
 
 def encode_stack(
@@ -130,8 +132,9 @@ def arrangement_for(images: Any, given: bool = False) -> str:
 
 
 def stack_rank(n: int, pixels: int, coding: Coding) -> int:
-    """Parts of a stack: more for more pictures, as they share the cost; no more than a small file can hold."""
-    rank = coding.rank or min(MOST_PARTS, max(4, round(math.sqrt(n))))
+    """Parts of a stack: more for more pictures, as they share the cost, and for finer steps; few in a small file."""
+    finer = 1.0 if coding.step is None else min(max(RANK_STEP / coding.step, 0.5), 4.0)
+    rank = coding.rank or min(MOST_PARTS, max(4, round(finer * math.sqrt(n))))
     if coding.target_size is not None:
         rank = min(rank, max(1, coding.target_size // 400))
     return max(1, min(rank, n, pixels))
@@ -153,12 +156,13 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
             try:
                 made = _drafted(coder, rank, coding, header, meta, origin)
             except TargetMissed:
-                # more parts come nearer to a quality; of fewer parts, the last that reached it
                 if found is not None:
                     return found
-                if last or coding.min_psnr is None or rank >= most:
+                # more parts come nearer to a quality, fewer to a size
+                following = max(1, rank // 2) if coding.min_psnr is None else min(2 * rank, most)
+                if last or following == rank:
                     raise
-                rank = min(2 * rank, most)
+                rank = following
                 continue
             if last or tight(made, coding) or (found is not None and not closer(made, found, coding)):
                 return made if found is None or closer(made, found, coding) else found
@@ -187,7 +191,8 @@ def _drafted(
             miss = math.log(max(size * n * 0.95 + 90 * rank, 1) / coding.target_size) / SHRINK
         else:
             return price
-        return min(max(price * math.exp(min(max(0.3 * miss, -TURN), TURN)), least), most)
+        turn = TURN if abs(miss) < FAR else FAR_TURN
+        return min(max(price * math.exp(min(max(0.3 * miss, -turn), turn)), least), most)
 
     if origin is not None:
         if origin.header.shape[1:] != header.shape[1:]:

@@ -43,6 +43,7 @@ TOGETHER = 16  # chunks that are decoded side by side,
 AT_ONCE = 2**25  # as long as they have no more codes than these
 SUBSET = 12_000  # pictures that parts are learned from
 LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
+ROUNDS_OF_PRICE = (1.6, 1.0, 1.0, 1.0, 1.0, 1.0)  # times the price that the codes of a draft go through
 PASSES = 6  # over all pictures
 REFITS = 2  # of the parts in a round
 
@@ -163,28 +164,30 @@ class StackCoder:
             self.parts = replace(self.parts, rates=fit.rates().astype(np.float32))
 
     def draft(self, price: float) -> Draft:
-        """The collection at this price: codes sought again for the parts as they are stored, then coded."""
+        """The collection at this price: codes sought again for the parts as they are stored, then coded.
+
+        Each draft begins with the codes that learning left, so that it does not depend on those before; at a higher
+        price first: what comes back then is worth more than what had merely stayed.
+        """
         assert self.parts is not None and self._Q is not None  # noqa: S101, PT018
+        Q = self._Q.copy()
         kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
         parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
-        fit = integer.seek(self._read, self._Q, Seeker(parts, price), self._each, fresh=False, rounds=1)
-        contexts = learn(self._Q, np.random.default_rng(self._seed))
+        for share in ROUNDS_OF_PRICE:
+            integer.seek(self._read, Q, Seeker(parts, share * price), self._each, fresh=False, rounds=1)
+        contexts = learn(Q, np.random.default_rng(self._seed))
         for turn in range(2):  # the codes in the light of the contexts, and these in the light of the codes
             parts = replace(parts, rates=contexts.onward_bits())
             seeker = Seeker(parts, price, contexts.costs)
-            fit = integer.seek(self._read, self._Q, seeker, self._each, fresh=False, rounds=1)
-            contexts = learn(self._Q, np.random.default_rng(self._seed)) if turn == 0 else contexts.again(self._Q)
+            integer.seek(self._read, Q, seeker, self._each, fresh=False, rounds=1)
+            contexts = learn(Q, np.random.default_rng(self._seed)) if turn == 0 else contexts.again(Q)
             self._on_stage("refit", (turn + 1) / 2)
-        del fit
         sections = {"origin": kept.digest()} if self._given is not None else kept.sections()
-        sections |= {"contexts": _coded_contexts(contexts), "codes": encode_codes(self._Q, contexts)}
+        sections |= {"contexts": _coded_contexts(contexts), "codes": encode_codes(Q, contexts)}
         self._on_stage("coding", 1.0)
-        return Draft(sections, self._mse(Shower(kept, self._header)), price)
+        return Draft(sections, self._mse(Shower(kept, self._header), Q), price)
 
-    def _mse(self, shower: Shower) -> float:
-        assert self._Q is not None  # noqa: S101
-        Q = self._Q
-
+    def _mse(self, shower: Shower, Q: np.ndarray) -> float:
         def share(rows: slice) -> float:
             shown = shower.pictures(Q[:, rows])
             return float(np.square(np.subtract(shown, self._images[rows], dtype=np.float64)).sum())

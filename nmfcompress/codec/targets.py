@@ -73,12 +73,9 @@ def meet(
                 return made
         else:
             fails = (step, made)
-        if fits is not None and fails is not None and max(fits[0], fails[0]) / min(fits[0], fails[0]) < CLOSEST:
-            # drafts may profit from those before: what failed then need not fail now
-            alike = 1
-            fits, fails = (fits, None) if good else (None, fails)
         if fits is not None and fails is not None:
-            following = _between(fits, fails, coding, alike)
+            near = max(fits[0], fails[0]) / min(fits[0], fails[0]) < CLOSEST
+            following = None if near else _between(fits, fails, coding, alike)
         else:
             following = _onward(step, made, coding, low, high, fall, alike)
     if kept is None:
@@ -101,8 +98,10 @@ def tight(made: Measured, coding: Coding) -> bool:
 
 
 def closer(made: Measured, other: Measured, coding: Coding) -> bool:
-    """Whether one that is enough is the better of two: larger within a size, smaller above a quality."""
-    return made.size > other.size if coding.target_size is not None else made.size < other.size
+    """Whether one that is enough is the better of two: nearer within a size, smaller above a quality."""
+    if coding.target_size is None:
+        return made.size < other.size
+    return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
 
 
 def _between(fits: tuple[float, Draft], fails: tuple[float, Draft], coding: Coding, alike: int) -> float:

@@ -98,7 +98,9 @@ def test_floats_come_back_in_their_range_as_arrays_and_as_grey_in_pictures(run, 
     np.testing.assert_allclose(found, decode_stack(data) * 4005.0 - 5.0, rtol=1e-6, atol=1e-3)
     done = run("decompress", "a.nmfc")
     one_line(done.err.splitlines()[0] + "\n", "a.nmfc: values -5 to 4000 written as 0 to 65535")
-    np.testing.assert_array_equal(read(tmp_path / "nmfc-out/a-03.png"), np.rint(decode_stack(data)[3].astype(float) * 65535))
+    np.testing.assert_array_equal(
+        read(tmp_path / "nmfc-out/a-03.png"), np.rint(decode_stack(data)[3].astype(float) * 65535)
+    )
 
 
 def test_whole_numbers_have_no_range_of_their_own_whatever_the_file_says(run, tmp_path):
