@@ -40,7 +40,7 @@ def command(
     """Factorize each picture by its rows, V ~ W H; or put pictures into one small file.
 
     For every INPUT (picture, folder with -r, or archive: npz, npy, IDX, mat; - is stdin) the folder gets NAME.nmfc, the
-    compressed file; NAME.png, what it decodes to; NAME.basis.png, its parts; NAME.compare.png, original beside
+    compressed file; NAME.png, the reconstruction; NAME.basis.png, its parts; NAME.compare.png, original beside
     reconstruction and error; and rows in loss.csv.
 
     With -o FILE.nmfc there is only that file, and several pictures or an archive become one collection in it. It takes

@@ -283,6 +283,8 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
             raise InputError("is closed", "stdout")
         if sys.stdout.isatty():
             raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
+    if file.lower().endswith(".nmfc"):
+        raise UsageError(f"-o ends in .nmfc, and --to says {writing.kind} (expected one kind)")
     if writing.kind is None:
         kind_of(file)
     else:

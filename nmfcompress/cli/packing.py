@@ -124,6 +124,8 @@ def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> 
         raise UsageError("--mask does not go with .nmfc: what is missing would have to be stored too")
     if writing.what != (*ENDINGS, "csv"):
         raise UsageError("-o writes only the file; it does not go with --write")
+    if reading.frame is not None and coding.arrangement in ("stack", "bands"):
+        raise UsageError(f"--frame takes one picture, --arrangement {coding.arrangement} is for a collection")
     if writing.plot:
         raise UsageError("-o writes only the file; it does not go with --plot")
     if writing.file == STDIN:

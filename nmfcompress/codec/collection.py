@@ -25,6 +25,7 @@ STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
 RANK_STEP = 11.0  # at which a stack has as many parts as the root of its pictures
 MOST_PARTS = 512  # unless told
+BANDS_MOST = 32
 BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
 FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
 SHRINK = 0.6  # of the logarithm of the size, likewise
@@ -212,7 +213,8 @@ def _drafted(
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
     images = np.asarray(images[:] if not isinstance(images, np.ndarray) else images)
-    rank = max(1, min(coding.rank or BANDS_RANK, 32, len(images)))
+    made: Coded | None
+    rank = max(1, min(coding.rank or BANDS_RANK, BANDS_MOST, len(images), header.pixels))
     coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
 
     def draft(step: float) -> Coded:
@@ -222,7 +224,19 @@ def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: On
 
     if not coding.targets:
         return draft(coding.step or BANDS_STEP)
-    return meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
+    try:
+        made = meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
+        if coding.rank is not None or coding.min_psnr is not None or tight(made, coding):
+            return made
+    except TargetMissed:
+        if coding.rank is not None or rank >= min(BANDS_MOST, len(images), header.pixels):
+            raise
+        made = None
+    # more maps come nearer, and fill what is left of a size
+    rank = min(BANDS_MOST, len(images), header.pixels)
+    coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
+    finer = meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
+    return finer if made is None or closer(finer, made, coding) else made
 
 
 def decode_stack(

@@ -3,12 +3,14 @@
     bytes        what
     5            93 4E 4D 46 43: "\\x93NMFC"
     1            the version of the format, 1
-    1            the mode: how pixels became a matrix (MODES)
+    1            the mode: how pixels became a matrix: 0 rows, 1 patches, 2 stack, 3 bands
     1            the number of sections
-    each         a byte, the section's number (SECTIONS); its length, a varint; its CRC-32, 4 bytes, little-endian
+    each         a byte, the section's number; its length, a varint; its CRC-32, 4 bytes, little-endian
     4            CRC-32 of all bytes so far
                  the sections one after the other
     4            CRC-32 of all bytes so far
+
+Sections are 1 head, 2 parts, 3 curve, 4 contexts, 5 codes, 6 origin, 7 scales, 8 weights, 9 maps, 10 patches, 64 meta.
 
 A varint has 7 bits a byte, the lowest first; all bytes but the last have bit 7 set, and it has no more bytes than it
 needs. Sections stand in rising order of their numbers, each at most once. One numbered 128 or above may be skipped by
@@ -72,6 +74,9 @@ def unpack(data: bytes) -> Container:
     InputError
         What is wrong: no such file, of a later version, cut off, damaged, or with more behind its end.
     """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(f"is {type(data).__name__} (expected the bytes of a .nmfc file)")
+    data = bytes(data)
     if not data.startswith(MAGIC):
         raise InputError("is no .nmfc file" if data else "is empty")
     fields = Fields(data, len(MAGIC))

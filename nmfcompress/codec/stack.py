@@ -43,6 +43,7 @@ TOGETHER = 16  # chunks that are decoded side by side,
 AT_ONCE = 2**25  # as long as they have no more codes than these
 SUBSET = 12_000  # pictures that parts are learned from
 LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
+FAR = 1.6  # times the price that codes were found at: beyond it they are sought anew
 ROUNDS_OF_PRICE = (1.6, 1.0, 1.0, 1.0, 1.0, 1.0)  # times the price that the codes of a draft go through
 PASSES = 6  # over all pictures
 REFITS = 2  # of the parts in a round
@@ -89,6 +90,7 @@ class StackCoder:
         self._white = max(each(lambda rows: white_of(images[rows]), integer.blocks_of(len(images))))
         self._Q: np.ndarray | None = None
         self._squares = np.zeros(0)
+        self._price = 1.0
 
     @property
     def rank(self) -> int:
@@ -127,6 +129,7 @@ class StackCoder:
                 parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, True)
                 self._on_stage("passes", (turn + 1) / PASSES)
         self._keep(parts)
+        self._price = price
         return price
 
     def _round(
@@ -153,7 +156,7 @@ class StackCoder:
 
     def take(self, given: StoredParts, price: float) -> None:
         """Parts of another file, as they are."""
-        self._given, self._white = given, given.white
+        self._given, self._white, self._price = given, given.white, price
         k = len(given.steps)
         rates = np.zeros((k, LARGEST + 1), np.float32)
         rates[:, 1:] = np.log2(max(k, 4)) - 2 + np.minimum(np.arange(LARGEST), 24)
@@ -173,8 +176,11 @@ class StackCoder:
         Q = self._Q.copy()
         kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
         parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
-        for share in ROUNDS_OF_PRICE:
-            integer.seek(self._read, Q, Seeker(parts, share * price), self._each, fresh=False, rounds=1)
+        # far from the price that they were found at, codes would not find their way
+        anew = not 1 / FAR <= price / self._price <= FAR
+        for turn, share in enumerate(ROUNDS_OF_PRICE):
+            seeker = Seeker(parts, share * price)
+            integer.seek(self._read, Q, seeker, self._each, fresh=anew and turn == 0, rounds=1)
         contexts = learn(Q, np.random.default_rng(self._seed))
         for turn in range(2):  # the codes in the light of the contexts, and these in the light of the codes
             parts = replace(parts, rates=contexts.onward_bits())
