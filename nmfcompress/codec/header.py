@@ -1,16 +1,16 @@
 """The sections that every mode has: `head`, what the pixels are, and `meta`, what goes with them.
 
 head: a byte for the type (0 uint8, 1 uint16, 2 float32, 3 float64), in which bit 7 says that values had a range of
-their own, bit 6 that there is one picture rather than a collection of one; varints: pictures, height, width, channels (1
-has no axis of its own); with bit 7 the lowest and the highest value, two float64, little-endian: they are what is 0 and 1
-here.
+their own, bit 6 that there is one picture rather than a collection of one; varints: pictures, height, width, channels
+(1 has no axis of its own); with bit 7 the lowest and the highest value, two float64, little-endian: they are what is
+0 and 1 here.
 
-meta: bytes as zlib deflates them, of fields one after the other, in rising order of their kinds: a byte for its kind (1
-icc, 2 exif, 3 dpi, 4 alpha, 5 names, 6 labels that are numbers, 7 labels that are words, 8 indices, 9 the mode of the
-picture's file), a varint for its length, its bytes. One of another kind is passed over. Text is UTF-8 (in names of
-files, bytes that are none stand as they are), parts of a list end with a NUL byte. Numbers are int64, the lowest bytes of
-all first, then the next bytes of all ... ; indices less the one before; rows of alpha less the row above, modulo 256; dpi
-two float64.
+meta: bytes as zlib deflates them, of fields one after the other, in rising order of their kinds: a byte for its kind
+(1 icc, 2 exif, 3 dpi, 4 alpha, 5 names, 6 labels that are numbers, 7 labels that are words, 8 indices, 9 the mode of
+the picture's file), a varint for its length, its bytes. One of another kind is passed over. Text is UTF-8 (in names
+of files, bytes that are none stand as they are), parts of a list end with a NUL byte. Numbers are int64, the lowest
+bytes of all first, then the next bytes of all ... ; indices less the one before; rows of alpha less the row above,
+modulo 256; dpi two float64.
 """
 
 from __future__ import annotations
