@@ -12,7 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
-from ..codec.collection import coded_stack
+from ..codec.collection import coded_stack, coding_bytes
 from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
 from ..codec.image import coded_image
@@ -37,7 +37,6 @@ from .outputs import Outputs
 from .streams import tell
 
 ENDING, KIND = ".nmfc", "nmfc"
-PART_BYTES = 40  # of memory a value of a part takes, and a code of a picture, while a stack is learned
 
 
 def packs(writing: Writing) -> bool:
@@ -216,8 +215,7 @@ def _coded(
         return coded_image(pixels, coding, meta, header, factors, console.on_stage), content.notes
     images = content.images
     header = Header(tuple(images.shape), images.dtype, *_range(content.levels, images.dtype))
-    values = header.pixels * (coding.rank or 512) + len(images) * 512
-    limits.admit(held(images) + PART_BYTES * min(values, 2**34), f"coding {len(images):,} pictures")
+    limits.admit(held(images) + coding_bytes(header, coding), f"coding {len(images):,} pictures")
     meta = Meta(
         names=tuple(os.path.basename(file) for file in content.files), labels=content.labels, indices=content.indices
     )

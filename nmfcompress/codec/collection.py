@@ -11,7 +11,7 @@ from ..errors import InputError, TargetMissed, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
 from ..settings import Coding
-from . import stack
+from . import integer, stack
 from .bands import Bands
 from .drafts import Coded, OnStage, coded, mse_of, silent
 from .header import Header, Meta
@@ -139,6 +139,14 @@ def stack_rank(n: int, pixels: int, coding: Coding) -> int:
     if coding.target_size is not None:
         rank = min(rank, max(1, coding.target_size // 400))
     return max(1, min(rank, n, pixels))
+
+
+def coding_bytes(header: Header, coding: Coding) -> int:
+    """What coding a collection takes beside its pictures, at most: codes and their copies, parts, and the subset."""
+    n, pixels = header.shape[0], header.pixels
+    rank = min(coding.rank or MOST_PARTS, n, pixels)
+    work = 16 * integer.BLOCK * 4 * (pixels + rank)
+    return 5 * n * rank + 60 * pixels * rank + 24 * rank * rank + 16 * min(n, stack.SUBSET) * pixels + work
 
 
 def price_of(step: float, pixels: int) -> float:

@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from made import collection, meta_file, psnr
 
-from nmfcompress.codec.collection import arrangement_for, coded_stack, decode_stack, encode_stack, stack_rank
-from nmfcompress.codec.header import Meta
+from nmfcompress.codec.collection import (
+    arrangement_for,
+    coded_stack,
+    coding_bytes,
+    decode_stack,
+    encode_stack,
+    stack_rank,
+)
+from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.opened import info, open_container
 from nmfcompress.errors import InputError, UsageError
 from nmfcompress.settings import Coding
@@ -92,3 +99,9 @@ def test_what_is_sliced_like_an_array_will_do() -> None:
             return images[rows]  # type: ignore[index]
 
     assert encode_stack(Sliced(), rank=3, jobs=1) == encode_stack(images, rank=3, jobs=1)  # type: ignore[arg-type]
+
+
+def test_what_coding_takes_does_not_grow_with_more_than_the_codes() -> None:
+    few, many = (coding_bytes(Header((n, 28, 28), np.dtype(np.uint8)), Coding(rank=16)) for n in (10**5, 10**6))
+    assert many < 1e9
+    assert many - few <= 10 * 16 * 9 * 10**5
