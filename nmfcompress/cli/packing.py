@@ -29,7 +29,7 @@ from ..images.picture import Picture
 from ..images.pictures import count_frames, read_image
 from ..images.selection import select
 from ..images.stored import StoredImages, held
-from ..settings import Fit, Packing, Reading, Selection, Talk, Writing
+from ..settings import IDLE, Fit, Packing, Reading, Selection, Talk, Writing
 from .compressing import ENDINGS
 from .console import Console
 from .inputs import STDIN, Source, content, sources
@@ -74,7 +74,8 @@ class Packed:
         pictures = f"{self.images:,} pictures of " if self.images > 1 else ""
         likeness = "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
         each = f", {self.bytes / self.images:.1f} a picture" if self.images > 1 else ""
-        rate = f"{self.bits_per_pixel:.3f} bit/pixel, {self.ratio:,.1f} times smaller"
+        smaller = f"{self.ratio:,.{1 if self.ratio < 100 else 0}f} times smaller"
+        rate = f"{self.bits_per_pixel:.3g} bit/pixel, {smaller if self.ratio >= 1 else 'larger than the pixels'}"
         return (
             f"{display(self.input)}: {pictures}{self.width}x{self.height} {self.dtype}, {self.arrangement}, "
             f"{likeness}, {self.bytes:,} bytes{each}, {rate}"
@@ -102,6 +103,9 @@ def pack(
             began = time.perf_counter()
             with about(display(name)):
                 coded, notes = _coded(content, fit, packing, limits, origin, console, name)
+            idle = _idle(fit) if coded.mode != "rows" else ""
+            if idle:
+                console.notes(name, [f"{idle} is for arrangement rows; {coded.mode} has a method of its own"])
             _write(outputs, file, coded.data)
             packed = _said(content, coded, packing, name, time.perf_counter() - began, (file,), notes)
             console.finished += 1
@@ -134,6 +138,14 @@ def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> 
             raise InputError("is closed", "stdout")
         if sys.stdout.isatty():
             raise UsageError("a .nmfc file is not written to a terminal (redirect stdout, or use -o FILE)")
+
+
+def _idle(fit: Fit) -> str:
+    """The first option of the fit that is not as it is by default, of those that only rows heed."""
+    for name, option in IDLE.items():
+        if name not in ("rank", "seed") and getattr(fit, name) != Fit.__dataclass_fields__[name].default:
+            return option
+    return "--divergence" if fit.divergence != Fit.divergence else ""
 
 
 def _origin(path: str | None, limits: Limits) -> Opened | None:

@@ -216,3 +216,12 @@ def test_all_black_and_one_of_a_kind(run, tmp_path):
         assert said.code == 0, said.err
         assert nmfcompress.decode_stack((tmp_path / f"{name}.nmfc").read_bytes()).dtype == np.uint8
     assert not nmfcompress.decode_stack((tmp_path / "black.nmfc").read_bytes()).any()
+
+
+def test_what_only_rows_heed_is_said(run, tmp_path):
+    said = run("compress", *FEW, "-o", "d.nmfc", "-k", 4, "--solver", "hals")
+    assert said.code == 0
+    assert "--solver is for arrangement rows" in said.err
+    picture(tmp_path / "a.png", "L")
+    assert "is for" not in run("compress", "a.png", "-o", "a.nmfc", "-k", 2, "--divergence", "kl").err
+    assert "--divergence is for" in run("compress", "a.png", "-o", "b.nmfc", "--step", 40, "--divergence", "kl").err
