@@ -34,7 +34,22 @@ def verdict(comparison: Comparison) -> list[str]:
     if apart:
         own = said(others[0].reach)
         lines.append(f"{comparison.best} ({own}) has no range of PSNR in common with {', '.join(apart)}")
+    lines += _losses(comparison, {d.against for d in others if d.bd_rate is None})
     return lines + [d.words for d in sorted(compared, key=lambda d: d.bd_rate or 0.0)[-1:]]
+
+
+def _losses(comparison: Comparison, apart: set[str]) -> list[str]:
+    """A line for each codec without a common range that is better than the best of ours in no more bytes."""
+    points = {curve.points[0].codec: curve.points for curve in comparison.curves if curve.points}
+    top = max(points[comparison.best], key=lambda p: float("inf") if p.psnr_db is None else p.psnr_db)
+    lines = []
+    for name in sorted(apart & points.keys()):
+        better = [p for p in points[name] if p.bytes <= top.bytes and (p.psnr_db or 1e9) > (top.psnr_db or 1e9)]
+        if better:
+            p = min(better, key=lambda p: p.bytes)
+            reached = "without loss" if p.psnr_db is None else f"{p.psnr_db:.1f} dB"
+            lines.append(f"{comparison.best} loses to {name}: {reached} in {p.bytes:,} bytes")
+    return lines
 
 
 def table(comparison: Comparison) -> list[str]:

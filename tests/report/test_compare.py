@@ -218,6 +218,13 @@ def test_codecs_apart_are_said_to_have_no_common_range() -> None:
     assert any("no common range" in line for line in table(done))
 
 
+def test_a_codec_apart_that_is_better_in_fewer_bytes_is_a_loss() -> None:
+    high = replace(bits("high"), ladder=(6.0, 7.0))
+    done = compare(pictures(), [replace(bits("nmfc bits", 90_000), ladder=(1.0, 2.0)), high], 2)
+    assert done.deltas[0].bd_rate is None
+    assert "nmfc bits loses to high: " in verdict(done)[-1]
+
+
 def test_a_rate_that_fails_costs_no_other_and_a_codec_without_rates_is_noted() -> None:
     def fussy(images: np.ndarray, quality: float) -> list[bytes]:
         if quality < 5:
