@@ -15,7 +15,9 @@ from ..codec.image import coded_image
 from ..errors import InputError, UsageError, about
 from ..images import masks
 from ..images.files import display
+from ..images.levels import Levels
 from ..images.limits import WORK_BYTES, Limits, limits_of
+from ..images.picture import Picture
 from ..images.saving import KINDS, encode_picture, kind_of
 from ..recipes import PictureFit, caveats, fit_picture
 from ..report import montage, plots
@@ -215,15 +217,22 @@ def _rows_only(packing: Packing, reading: Reading) -> None:
 
 def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
     """The picture as a .nmfc file of its factors."""
-    picture, levels = item.picture, item.picture.levels
-    own = picture.pixels.dtype.kind == "f" and levels.own
-    header = Header(
-        (1, *picture.pixels.shape), picture.pixels.dtype, *((levels.low, levels.high) if own else (0.0, 1.0)),
-        single=True,
-    )  # fmt: skip
     labels = None if item.label is None else np.array([item.label])
-    meta = Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode, labels=labels)
-    return coded_image(picture.pixels, Coding(rank=len(found.fit.H)), meta, header, found.fit, mask=mask)
+    header, meta = described(item.picture)
+    coding = Coding(rank=len(found.fit.H))
+    return coded_image(item.picture.pixels, coding, replace(meta, labels=labels), header, found.fit, mask=mask)
+
+
+def described(picture: Picture) -> tuple[Header, Meta]:
+    """What a .nmfc file says of a picture."""
+    pixels = picture.pixels
+    header = Header((1, *pixels.shape), pixels.dtype, *range_of(picture.levels, pixels.dtype), single=True)
+    return header, Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode)
+
+
+def range_of(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
+    """What 0 and 1 stand for, of floats that were scaled."""
+    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
 
 
 def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:

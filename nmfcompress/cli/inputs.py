@@ -18,6 +18,7 @@ from ..images.limits import Limits, size
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
 from ..images.selection import select
+from ..images.stored import StoredImages
 from ..settings import Reading, Selection
 
 STDIN = "-"
@@ -191,6 +192,18 @@ def _of_archive(source: Source, data: str | bytes, reading: Reading, selection: 
             yield Item(_picture(stack, int(place), reading.gray), index, label, suffix)
 
     return Batch(items(), len(kept), True, stack.assumed, stack.notes)
+
+
+def chosen(stack: archives.Stack, selection: Selection) -> archives.Stack:
+    """The pictures of a collection that the selection leaves, with what goes with them."""
+    kept = select(selection, stack.labels, len(stack.images))
+    if len(kept) == len(stack.images):
+        return stack
+    labels = None if stack.labels is None else stack.labels[kept]
+    files = tuple(stack.files[place] for place in kept) if stack.files else ()
+    images = stack.images
+    images = images.picked(kept) if isinstance(images, StoredImages) else images[kept]
+    return replace(stack, images=images, labels=labels, indices=stack.indices[kept], files=files)
 
 
 def label_of(stack: archives.Stack, place: int) -> int | str | None:

@@ -19,8 +19,7 @@ from ..images.archives import Stack
 from ..images.files import display, file_id
 from ..images.limits import Limits, in_flight, limits_of
 from ..images.saving import encode_picture
-from ..images.selection import select
-from ..images.stored import StoredImages, held
+from ..images.stored import held
 from ..recipes import CollectionFit, caveats, code_collection, fit_collection
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
@@ -28,7 +27,7 @@ from ..settings import Course, Fit, Reading, Selection, Talk, Writing
 from .console import Console
 from .continuing import Keeper, Start, about_run, begin
 from .factors import encode_factors
-from .inputs import Source, content, label_of, mode_of, sources
+from .inputs import Source, chosen, content, label_of, mode_of, sources
 from .outputs import Outputs
 from .spreading import Spread, spread, write_factor
 
@@ -118,14 +117,7 @@ def read_collection(
     console.assumed(name, stack.assumed)
     console.notes(name, stack.notes)
     with about(display(name)):
-        kept = select(selection, stack.labels, len(stack.images))
-    if len(kept) == len(stack.images):
-        return stack
-    labels = None if stack.labels is None else stack.labels[kept]
-    files = tuple(stack.files[place] for place in kept) if stack.files else ()
-    images = stack.images
-    images = images.picked(kept) if isinstance(images, StoredImages) else images[kept]
-    return replace(stack, images=images, labels=labels, indices=stack.indices[kept], files=files)
+        return chosen(stack, selection)
 
 
 def _possible(start: Start, stack: Stack) -> int:

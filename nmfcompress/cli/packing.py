@@ -23,16 +23,14 @@ from ..images import archives, stacks
 from ..images.archives import Stack
 from ..images.arrange import arrange_rows
 from ..images.files import display
-from ..images.levels import Levels
 from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_image
-from ..images.selection import select
-from ..images.stored import StoredImages, held
+from ..images.stored import held
 from ..settings import IDLE, Fit, Packing, Reading, Selection, Talk, Writing
-from .compressing import ENDINGS
+from .compressing import ENDINGS, described, range_of
 from .console import Console
-from .inputs import STDIN, Source, content, sources
+from .inputs import STDIN, Source, chosen, content, sources
 from .outputs import Outputs
 from .streams import tell
 
@@ -192,19 +190,7 @@ def _gather(
     if stack.single:
         return Picture(np.asarray(stack.images[0]), stack.levels)
     with about(display(name)):
-        kept = select(selection, stack.labels, len(stack.images))
-    if len(kept) == len(stack.images):
-        return stack
-    images = stack.images.picked(kept) if isinstance(stack.images, StoredImages) else stack.images[kept]
-    return replace(
-        stack, images=images, labels=None if stack.labels is None else stack.labels[kept],
-        indices=stack.indices[kept], files=tuple(stack.files[place] for place in kept) if stack.files else (),
-    )  # fmt: skip
-
-
-def _range(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
-    """What 0 and 1 stand for, of floats that were scaled."""
-    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
+        return chosen(stack, selection)
 
 
 def _coded(
@@ -219,14 +205,13 @@ def _coded(
             raise UsageError("--basis-from is for collections, and this is one picture")
         pixels = content.pixels
         limits.admit(pixels.size * WORK_BYTES, f"a picture of {pixels.shape[1]} x {pixels.shape[0]}")
-        header = Header((1, *pixels.shape), pixels.dtype, *_range(content.levels, pixels.dtype), single=True)
-        meta = Meta(content.icc, content.exif, content.dpi, content.alpha, content.mode)
+        header, meta = described(content)
         factors = None
         if coding.arrangement in (None, "rows") and not coding.targets and coding.rank is not None:
             factors = factorize_as(arrange_rows(pixels), fit)
         return coded_image(pixels, coding, meta, header, factors, console.on_stage), content.notes
     images = content.images
-    header = Header(tuple(images.shape), images.dtype, *_range(content.levels, images.dtype))
+    header = Header(tuple(images.shape), images.dtype, *range_of(content.levels, images.dtype))
     limits.admit(held(images) + coding_bytes(header, coding), f"coding {len(images):,} pictures")
     meta = Meta(
         names=tuple(os.path.basename(file) for file in content.files), labels=content.labels, indices=content.indices

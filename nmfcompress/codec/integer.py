@@ -22,9 +22,9 @@ import numpy as np
 
 from ..factor.crew import Each
 from ..factor.nmf import factorize
+from .contexts import LARGEST
 from .tone import STEPS, Curve, CurveFit
 
-LARGEST = 255  # of a code
 BLOCK = 2000  # images whose codes are sought together
 STEP_OF_PRICE = 0.13  # price / step^2 for parts of that norm
 GREEDY_STEPS = 200  # codes that one image begins with, at most
