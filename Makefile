@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test check lint types docs docs-check bench clean
+.PHONY: help demo test ends check lint types docs docs-check bench torture fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ test: $(READY)  ## the tests, on every core (NMFC_DATA=folder adds those on real
 
 check: lint types docs-check test  ## lint, types, docs and tests
 
+ends: $(READY)  ## the tests on the oldest packages that are allowed and on the newest, for each Python here (ARGS="tests/codec -x")
+	$(BIN)/python tests/ends.py $(ARGS)
+
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,6 +61,13 @@ docs-check: $(READY)
 
 bench: $(READY)  ## time and quality, against references of the same run (NMFC_DATA=folder; ARGS="--help" lists parts, long ones too)
 	$(BIN)/python benchmarks/main.py $(ARGS)
+
+torture: $(READY)  ## kill nmfc at 200 random points, and fill its disks at 50 sizes (ARGS="--kills 20 --sizes 5 --seed 1")
+	PYTHONPATH=tests $(BIN)/python -m campaigns torture $(ARGS)
+
+fuzz: $(READY)  ## 100,000 mutations through each door, then atheris (ARGS="--mutations 1000 --seconds 600 --door npz --seed 1")
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install -q -e '.[fuzz]' 2>/dev/null || true
+	PYTHONPATH=tests $(BIN)/python -m campaigns fuzz $(ARGS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist demo-out nmfc-out *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@
     core       factorize() against scikit-learn and the machine: mu hals restarts kl sweep threads memory
     peers      torchnmf nimfa, which it installs in benchmarks/.peers from the package index; 10 minutes
     rate       the compressed file, on real data only: collections crossing bands photos rows million; half an hour
+    batch      many pictures in one run: files (100,000, or NMFC_FILES of them) jobs; an hour
     large      growth bound: sets of 5 and 8 GB, made in the temporary folder (16 GB free wanted); 10 minutes
 
 Every result is verified (the loss recomputed in float64 from W and H) before its time is reported. What is timed runs
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import sys
 
+import batch
 import command
 import core
 import large
@@ -26,7 +28,14 @@ import peers
 import rate
 from measure import DATA, machine
 
-GROUPS = {"command": command.PARTS, "core": core.PARTS, "peers": peers.PARTS, "large": large.PARTS, "rate": rate.PARTS}
+GROUPS = {
+    "command": command.PARTS,
+    "core": core.PARTS,
+    "peers": peers.PARTS,
+    "batch": batch.PARTS,
+    "large": large.PARTS,
+    "rate": rate.PARTS,
+}
 PARTS = {name: part for group in GROUPS.values() for name, part in group.items()}
 
 

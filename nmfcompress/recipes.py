@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from . import metrics
+from .codec import rows
 from .factor.checkpoint import Checkpoint, OnCheckpoint
 from .factor.cluster import Cluster
 from .factor.crew import workers
@@ -28,6 +30,7 @@ from .settings import Fit
 
 Images = np.ndarray | StoredImages
 MEASURED = 2**17  # pixels at a time, of which SSIM makes a dozen arrays of float64
+SIZED = 2**21  # values of a collection from which the size of its codes is told
 LOOKED_AT = 10_000  # images of a collection whose SSIM is taken: it costs more than a sweep, and more add no digit
 OnSweep = Callable[[SweepRecord], None]
 
@@ -115,6 +118,7 @@ def fit_picture(
 def fit_collection(
     images: Images, settings: Fit, mask: np.ndarray | None = None, on_sweep: OnSweep | None = None,
     resume: Checkpoint | None = None, on_checkpoint: OnCheckpoint | None = None, crew: Cluster | None = None,
+    start: Factorization | None = None,
 ) -> CollectionFit:  # fmt: skip
     """Learn the parts that a collection shares.
 
@@ -128,10 +132,13 @@ def fit_collection(
         As for `factorize`.
     crew : Cluster, optional
         The workers of a cluster, over these images one a row: they learn, and they measure.
+    start : Factorization, optional
+        Of the same images, to begin with.
     """
     known = None if mask is None else arrange_stack_mask(mask, images.shape[1:])
     V = arrange_stack(images) if crew is None else crew
-    fit = factorize_as(V, settings, known, on_sweep, resume=resume, on_checkpoint=on_checkpoint)
+    W, H = (None, None) if start is None else (start.W, start.H)
+    fit = factorize_as(V, settings, known, on_sweep, None, W, H, resume, on_checkpoint)
     measured = _measure(fit, images, known, settings, crew)  # before the sorting, of which workers know nothing
     fit = fit.sorted()
     return CollectionFit(fit, restore_stack(fit.H, images.shape[1:]), measured)
@@ -220,3 +227,38 @@ def _floor(V: Images | Cluster, settings: Fit, mask: np.ndarray | None) -> float
     if isinstance(V, Cluster):
         return V.svd_floor(settings.rank)
     return best_rank_loss(V, settings.rank, settings.jobs)
+
+
+class Lifted:
+    """V (m, n) of pixels that were brought to 0..1 by taking their minimum away, with that minimum again.
+
+    What is a sum of parts without negative numbers need not be one after something was taken away.
+    """
+
+    def __init__(self, V: Any, lift: float):
+        self.V, self.lift, self.shape = V, lift, V.shape
+        self.dtype = np.dtype(np.float64 if V.dtype == np.float64 else np.float32)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        found: np.ndarray = self.V[rows] + self.dtype.type(self.lift)
+        return found
+
+
+def psnr_of(V: Any, fit: Factorization, lift: float = 0.0) -> float | None:
+    """PSNR in dB of pixels, V (m, n) less `lift`, from the factors of V; None for an exact fit."""
+    (m, n), squares = V.shape, 0.0
+    for first in range(0, m, max(1, MEASURED // n)):
+        some = slice(first, first + max(1, MEASURED // n))
+        pixels, again = (np.asarray(x) - lift if lift else np.asarray(x) for x in (V[some], fit.W[some] @ fit.H))
+        squares += float(np.square(np.subtract(pixels, to_pixels(again, pixels.dtype), dtype=float)).sum())
+    return metrics.psnr_of_mse(squares / (m * n), V.dtype)
+
+
+def size_of(V: Any, fit: Factorization) -> int:
+    """Bytes of the factors of V in integers, about, where it is large by a sample of its rows; see codec.rows."""
+    m, n = V.shape
+    places = _evenly(m, max(1, SIZED // n))
+    if len(places) == m:
+        return rows.size_of(np.asarray(V[0:m]), fit)
+    some = np.concatenate([np.asarray(V[place : place + 1]) for place in places.tolist()])
+    return rows.size_of(some, replace(fit, W=np.asarray(fit.W)[places]), m)

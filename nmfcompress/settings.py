@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -99,6 +98,8 @@ class Course:
         A checkpoint.
     given : frozenset of str
         The fields of Fit that were asked for; the others are as they are in the file.
+    auto : bool
+        The rank is found first.
     """
 
     basis_from: str | None = None
@@ -106,6 +107,7 @@ class Course:
     checkpoint_every: float = 60.0
     resume: str | None = None
     given: frozenset[str] = frozenset()
+    auto: bool = False
 
     def __post_init__(self) -> None:
         every, file = self.checkpoint_every, self.basis_from or self.resume
@@ -118,6 +120,7 @@ class Course:
         kept = self.checkpoint or self.resume
         check(kept is not None or every == Course.checkpoint_every, "--checkpoint-every", every, "a --checkpoint, too")
         check(file is not None or "rank" in self.given, "-k/--rank", "missing", "the number of parts, such as -k 10")
+        check(not self.auto or file is None, "-k/--rank", "auto with a file to begin with", "a number, or no file")
         idle = [option for name, option in IDLE.items() if name in self.given and self.basis_from is not None]
         check(not idle, ", ".join(idle), "given with --basis-from", "none of it: codes are solved to tolerance")
 
@@ -235,54 +238,6 @@ class Selection:
         check(self.limit is None or self.limit >= 1, "--limit", self.limit, "a whole number from 1")
 
 
-def parse_index(text: str) -> tuple[range, ...]:
-    """'0,5,10-20' -> ranges, ends included."""
-    return tuple(_range(part.strip(), text) for part in text.split(","))
-
-
-def _range(part: str, text: str) -> range:
-    first, dash, last = part.partition("-")
-    right = _is_count(first) and (not dash or (_is_count(last) and int(last) >= int(first)))
-    check(right, "--index", text, "numbers from 0 and ranges, such as 0,5,10-20")
-    return range(int(first), int(last if dash else first) + 1)
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
-
-
-def parse_bytes(text: str, name: str = "--max-memory") -> int:
-    """'20KB', '1.5GB', '512MiB', '4096' -> bytes; KB is 1,000 and KiB 1,024."""
-    units = {"": 1, "b": 1}
-    for power, letter in enumerate("kmgt", start=1):
-        units |= {f"{letter}b": 1000**power, letter: 1000**power, f"{letter}ib": 1024**power}
-    digits = text.strip().rstrip("BbIiKkMmGgTt").strip()
-    unit = text.strip()[len(digits) :].strip().lower()
-    try:
-        value = float(digits) * units[unit]
-        right = 1 <= value < 2**62
-    except (KeyError, ValueError):
-        right = False
-    check(right, name, text, "bytes such as 500MB, 2GB or 512MiB")
-    return int(value)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'64x48' -> (64, 48), width and height in pixels."""
-    width, x, height = text.lower().partition("x")
-    right = bool(x) and _is_count(width) and _is_count(height) and 0 < int(width) < 65536 and 0 < int(height) < 65536
-    check(right, "--resize", text, "WIDTHxHEIGHT, such as 64x64")
-    return int(width), int(height)
-
-
-def parse_choice(text: str, name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """'image,csv' -> ('image', 'csv'), each of them among `known`."""
-    known = tuple(known)
-    parts = tuple(part.strip() for part in text.split(","))
-    check(all(part in known for part in parts), name, text, "a list of " + ",".join(known))
-    return parts
-
-
 @dataclass(frozen=True)
 class Reading:
     """What is read, and how.
@@ -307,8 +262,8 @@ class Reading:
         Width and height that every picture of a collection is brought to.
     mask : str or None
         An image or array in which 0 marks missing pixels.
-    max_memory : int or None
-        Bytes; None is half of what the machine has free.
+    max_memory, max_pixels : int or None
+        Bytes, by default half of what the machine has free; and pixels of one picture.
     everything : bool
         Also more than ARCHIVE_FILES pictures.
     """
@@ -324,6 +279,7 @@ class Reading:
     resize: tuple[int, int] | None = None
     mask: str | None = None
     max_memory: int | None = None
+    max_pixels: int | None = None
     everything: bool = False
 
 
@@ -387,10 +343,33 @@ class Comparing:
 
 @dataclass(frozen=True)
 class Talk:
-    """What is said: nothing but errors (`quiet`), also what was assumed (`verbose`), JSON Lines on stdout."""
+    """What is said: nothing but errors (`quiet`), what was assumed, JSON Lines; whether an error ends the run."""
 
     quiet: bool = False
     verbose: bool = False
     json: bool = False
     progress: str = "auto"
     debug: bool = False
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Which ranks are tried, and for how long.
+
+    Parameters
+    ----------
+    low, high : int
+        The smallest and the largest; both are held to what the pictures have room for.
+    seconds : float or None
+        After so many no further rank is begun; None tries all.
+    """
+
+    low: int = 1
+    high: int = 64
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        right = count(self.low) and count(self.high) and self.low <= self.high
+        check(right, "--ranks", f"{self.low}-{self.high}", "a range from 1, such as 1-64")
+        check(self.seconds is None or 0 < self.seconds < float("inf"), "--time", self.seconds, "seconds above 0")

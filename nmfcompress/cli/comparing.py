@@ -32,7 +32,7 @@ def run(
     inputs: tuple[str, ...], comparing: Comparing, reading: Reading, selection: Selection, writing: Writing, talk: Talk
 ) -> int:
     """Compare one picture or one collection; returns the exit code."""
-    console, limits = Console(talk), limits_of(reading.max_memory)
+    console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs, name = Outputs(writing, found), name_of(inputs, found)
     said: tuple[str, Comparison] | None = None
@@ -96,6 +96,7 @@ def _say(text: str, comparison: Comparison, folder: str, talk: Talk) -> None:
     if talk.json:
         click.echo(text)
     elif not talk.quiet:
-        for line in (*compared.table(comparison), "", *compared.verdict(comparison)):
+        verdict = compared.verdict(comparison)
+        for line in (*compared.table(comparison), *([""] if verdict else []), *verdict):
             tell(display(line))
         tell(f"written to {display(folder)}")

@@ -26,7 +26,7 @@ Examples:
     options.reading_each,
     options.selection,
     options.writing("image", "basis", "compare", "nmfc", "csv", single=True),
-    options.talk,
+    options.talk_each,
 )
 def command(
     inputs: tuple[str, ...],

@@ -1,33 +1,40 @@
-"""The work of `nmfc compress`: read, factorize, write, say; one picture at a time."""
+"""The work of `nmfc compress`: read, have it factorized, write, say; all in the order of the inputs.
+
+A picture is prepared (read, and its outputs looked for), made (making.py, which may happen in another process) and
+finished (written, and said). Preparing runs ahead of finishing, and so says nothing: what there is to say waits.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
-from ..codec.drafts import Coded
-from ..codec.header import Header, Meta
-from ..codec.image import coded_image
-from ..errors import InputError, UsageError, about
+from ..errors import InputError, OutputError, UsageError, about
+from ..factor.nmf import cores
 from ..images import masks
 from ..images.files import display
-from ..images.levels import Levels
 from ..images.limits import WORK_BYTES, Limits, limits_of
-from ..images.picture import Picture
-from ..images.saving import KINDS, encode_picture, kind_of
-from ..recipes import PictureFit, caveats, fit_picture
+from ..images.saving import KINDS, kind_of
+from ..recipes import caveats
 from ..report import montage, plots
-from ..report.records import Curve, Outcome
-from ..settings import ARCHIVE_FILES, Coding, Fit, Packing, Reading, Selection, Talk, Writing, check
+from ..report.records import Curve, Log, Outcome, shortened
+from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
+from .making import Job, Made, make, matrix_of, png
 from .outputs import Outputs, stems
+from .processes import Processes
 
 GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
+PLOTTED = 1000  # curves in loss.png
+LEFT = "exists and is left as it is (pass -f to draw it anew)"
 ENDINGS = {"image": ".png", "basis": ".basis.png", "compare": ".compare.png", "nmfc": ".nmfc"}
 
 
@@ -41,10 +48,45 @@ class Run:
     writing: Writing
     limits: Limits
     outputs: Outputs
+    found: list[Source]
     stems: dict[Source, str]
     console: Console
+    log: Log
     curves: list[Curve] = field(default_factory=list)
-    plot: str | None = None  # where the curves go, once it is known that they are wanted
+    count: int = 0  # pictures that are finished
+    plot: str | None = None  # where the curves go, once preparing knows that they are wanted
+    drawn: str | None = None  # the same, once finishing has come there
+
+    @cached_property
+    def places(self) -> dict[tuple[str, str], int]:
+        """Which input has which stem in which folder."""
+        return {(source.folder, self.stems[source]): place for place, source in enumerate(self.found)}
+
+
+@dataclass(eq=False)
+class Doing:
+    """An input at work: how many pictures it has and how many are prepared, those that are shown together, its end."""
+
+    source: Source
+    place: int
+    count: int = 1
+    prepared: int = 0
+    gallery: list[tuple[np.ndarray, np.ndarray, str]] = field(default_factory=list)
+    failed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A piece of an input: what is done when it is its turn, then what is made of a picture, and what becomes of that.
+
+    `counts`: it is a picture, or all there is of an input.
+    """
+
+    doing: Doing
+    then: tuple[Callable[[], None], ...] = ()
+    job: Job | None = None
+    finish: Callable[[Made], None] | None = None
+    counts: bool = False
 
 
 def run(
@@ -61,70 +103,132 @@ def run(
     if writing.plot:
         plots.require()
     console = Console(talk)
-    limits, outputs = limits_of(reading.max_memory), Outputs(writing, found)
-    work = Run(fit, reading, selection, writing, limits, outputs, stems(found), console)
-    with console:
+    limits, outputs = limits_of(reading.max_memory, reading.max_pixels), Outputs(writing, found)
+    with console, Log() as log:
+        work = Run(fit, reading, selection, writing, limits, outputs, found, stems(found), console, log)
         console.remarks(passed)
         try:
-            for source in found:
-                with console.attempt(source.path):
-                    _do(work, source)
+            _all(work)
         finally:
             _log(work)
         return console.close(writing.folder if writing.file is None else None)
 
 
-def _do(work: Run, source: Source) -> None:
-    """One input: a picture, some frames, or the chosen images of an archive."""
+def _all(work: Run) -> None:
+    """Every input: several pictures at once, where there are several, and where not blocks of the one."""
+    found, console, steps = work.found, work.console, _steps(work)
+    first = next(steps)
+    count = len(found) if len(found) > 1 else first.doing.count
+    several, jobs = count > 1, work.fit.jobs or cores()
+    if several:
+        work.fit = replace(work.fit, jobs=max(1, jobs // count))
+    work_on = make if several else partial(make, on_sweep=console.on_sweep)
+    with Processes(jobs if several else 1, work_on, work.limits.max_memory) as processes:
+        if several:
+            console.bar_of_all(len(found))
+        for step, made in processes.each(chain([first], steps)):
+            doing = step.doing
+            if doing.failed:
+                continue
+            with console.attempt(doing.source.path):
+                doing.failed = True  # unless it comes to its end
+                for act in step.then:
+                    act()
+                if step.finish is not None:
+                    with about(display(doing.source.path)):
+                        step.finish(made())
+                doing.failed = False
+            if step.counts and several:
+                console.advance(shortened(display(doing.source.path), 30))
+            if doing.failed and console.stops(len(found) - doing.place - 1):
+                return
+
+
+def _steps(work: Run) -> Iterator[Step]:
+    """The steps of every input; what is wrong with one is raised in its turn."""
+    for place, source in enumerate(work.found):
+        doing = Doing(source, place)
+        later: list[Callable[[], None]] = []
+        try:
+            yield from _steps_of(work, doing, later)
+        except Exception as error:
+            yield Step(doing, (*later, partial(_raise, error)), counts=True)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+def _steps_of(work: Run, doing: Doing, later: list[Callable[[], None]]) -> Iterator[Step]:
+    """One input: a picture, some frames, or the chosen images of an archive; what is to be said goes to `later`."""
+    source, console = doing.source, work.console
     batch = pictures(source, work.reading, work.selection, work.limits)
-    work.console.assumed(source.path, batch.assumed)
-    work.console.notes(source.path, batch.notes)
+    doing.count = batch.count
+    later += [
+        partial(console.assumed, source.path, batch.assumed),
+        partial(console.notes, source.path, batch.notes),
+        partial(console.more, batch.count - 1),
+    ]
     _refuse_floods(work, source, batch.count)
-    work.plot = work.plot or _curves_path(work, batch)
+    work.plot = work.plot or _curves_path(work, batch, later)
+    later.append(partial(setattr, work, "drawn", work.plot))
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
-    overview = _overview_path(work, source, batch)
+    overview = _overview_path(work, source, batch, later)
     shared = [path for path in (overview, work.plot) if path is not None]
     if "csv" in work.writing.what:
         shared.append(work.outputs.at_root("loss.csv"))
-    gallery: list[tuple[np.ndarray, np.ndarray, str]] = []
+    yield _step(doing, later)
     for item in batch.items:
+        if doing.failed:
+            return
         with about(display(source.path)):
-            done = _one(work, source, item, batch, shared)
-        if (
-            done is not None
-            and len(gallery) < GALLERY_ROWS
-            and len(gallery) * item.picture.pixels.size < GALLERY_SAMPLES
-        ):
-            gallery.append((item.picture.pixels, done[0].reconstruction, _beside(item, done[1])))
-    if overview is not None and gallery:
-        title = f"{display(source.name)} · rank {work.fit.rank}"
-        if batch.count > len(gallery):
-            title += f" · the first {len(gallery)} of {batch.count:,} images"
-            work.console.notes(overview, [f"shows the first {len(gallery)} of {batch.count:,} images"])
-        work.outputs.write(overview, _png(montage.pairs(gallery, title)))
+            step = _prepared(work, doing, item, batch, overview is not None, shared, later)
+        yield step
+    if overview is not None:
+        later.append(partial(_overview, work, doing, overview))
+        yield _step(doing, later)
 
 
-def _overview_path(work: Run, source: Source, batch: Batch) -> str | None:
+def _step(doing: Doing, later: list[Callable[[], None]], **rest: Any) -> Step:
+    """A step that says what has gathered."""
+    then = tuple(later)
+    later.clear()
+    return Step(doing, then, **rest)
+
+
+def _overview_path(work: Run, source: Source, batch: Batch, later: list[Callable[[], None]]) -> str | None:
     """Where the picture of all images of an archive goes, if it is wanted."""
     if not batch.archive or "compare" not in work.writing.what:
         return None
     path = work.outputs.beside(source, work.stems[source], ".compare.png")
     if not work.outputs.wanted([path]):
-        work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"])
+        later.append(partial(work.console.notes, path, [LEFT]))
         return None
     return path
 
 
-def _curves_path(work: Run, batch: Batch) -> str | None:
+def _overview(work: Run, doing: Doing, path: str) -> None:
+    """Draw the picture of all images of an archive."""
+    gallery = doing.gallery
+    if not gallery:
+        return
+    title = f"{display(doing.source.name)} · rank {work.fit.rank}"
+    if doing.count > len(gallery):
+        title += f" · the first {len(gallery)} of {doing.count:,} images"
+        work.console.notes(path, [f"shows the first {len(gallery)} of {doing.count:,} images"])
+    work.outputs.write(path, png(montage.pairs(gallery, title)))
+
+
+def _curves_path(work: Run, batch: Batch, later: list[Callable[[], None]]) -> str | None:
     """Where the loss curves go, if they are wanted; unasked, they are no reason to fail."""
     path, asked = work.outputs.at_root("loss.png"), work.writing.plot
     if asked is None and batch.archive:
         if os.path.lexists(path) and not work.writing.overwrite:
-            work.console.notes(path, ["exists and is left as it is (pass -f to draw it anew)"])
+            later.append(partial(work.console.notes, path, [LEFT]))
             return None
         if not plots.available():
-            work.console.remarks([plots.MISSING])
+            later.append(partial(work.console.remarks, [plots.MISSING]))
             return None
     return next(iter(work.outputs.wanted([path])), None) if (batch.archive if asked is None else asked) else None
 
@@ -139,65 +243,66 @@ def _refuse_floods(work: Run, source: Source, count: int) -> None:
         )
 
 
-def _one(work: Run, source: Source, item: Item, batch: Batch, shared: list[str]) -> tuple[PictureFit, Outcome] | None:
-    """One picture; None when its outputs are all there and may be passed over."""
-    picture, writing, console = item.picture, work.writing, work.console
+def _prepared(
+    work: Run, doing: Doing, item: Item, batch: Batch, shown: bool, shared: list[str],
+    later: list[Callable[[], None]],
+) -> Step:  # fmt: skip
+    """One picture, ready to be worked on; there is no job when its outputs are all there and may be passed over."""
+    picture, writing, console, source = item.picture, work.writing, work.console, doing.source
     said = (*picture.notes, *caveats(picture.pixels, work.fit))
-    console.notes(source.path, said)
+    if said:
+        later.append(partial(console.notes, source.path, said))
     stem = work.stems[source]
     named = {w: work.outputs.beside(source, stem, item.suffix + ENDINGS[w]) for w in writing.what if w in ENDINGS}
     if writing.file is not None:
         named = {"image": writing.file}
-    wanted = work.outputs.wanted([path for path in named.values() if path != STDIN]) + [
-        p for p in named.values() if p == STDIN
-    ]
-    if named and not wanted:
-        console.passed_over += 1
-        return None
+    if item.suffix and work.places.get((source.folder, stem + item.suffix), doing.place) < doing.place:
+        path = next(iter(named.values()), stem + item.suffix)
+        raise OutputError("is an output of this run already, for another input", display(path))
+    # of a hundred thousand pictures, whose stems are all different, the names need not be kept
+    wanted = work.outputs.wanted([path for path in named.values() if path != STDIN], unique=not item.suffix)
+    paths = {what: path for what, path in named.items() if path in wanted or path == STDIN}
+    if named and not paths:
+        later.append(console.passes_over)
+        return _step(doing, later, counts=True)
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
-    m, n = picture.pixels.shape[0], picture.pixels.size // picture.pixels.shape[0]
-    work.limits.admit_fit(
-        m, n, min(work.fit.rank, m, n), m * n * WORK_BYTES
-    )  # a rank above both is refused by the core
-    console.bar(source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts)
-    began = time.perf_counter()
-    found = fit_picture(picture.pixels, work.fit, mask, console.on_sweep)
-    coded = _coded(item, found, mask) if named.get("nmfc") in wanted else None
-    h, w = picture.pixels.shape[:2]
-    outcome = Outcome.of(
-        work.fit, found.fit, found.measured, input=source.path, image=item.image, label=item.label, width=w, height=h,
-        mode=picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, picture.pixels),
-    )  # fmt: skip
-    notes: list[str] = []
-    paths: list[str] = []
-    for what, path in named.items():
-        if path in wanted:
-            data, lost = (coded.data, ()) if coded and what == "nmfc" else _encode(what, work, item, found, outcome)
-            _write(work, path, data)
-            notes += lost
-            paths.append(path)
-    console.notes(source.path, notes)
-    outcome = replace(outcome, outputs=(*paths, *shared), notes=(*batch.notes, *said, *notes))
-    work.curves.append(Curve(display(source.path), item.image, item.label, found.fit.records))
+    m, n = matrix_of(picture)
+    # a rank above both is refused by the core
+    work.limits.admit_fit(m, n, min(work.fit.rank, m, n), m * n * WORK_BYTES)
+    if len(work.found) == doing.count == 1:
+        later.append(partial(console.bar, source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts))
+    kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)
+    shown = shown and doing.prepared < GALLERY_ROWS and doing.prepared * picture.pixels.size < GALLERY_SAMPLES
+    doing.prepared += 1
+    job = Job(source.path, item, work.fit, mask, tuple(paths), kind, _sweeps_wanted(work), shown)
+    finish = partial(_finish, work, doing, item, paths, shared, (*batch.notes, *said))
+    return _step(doing, later, job=job, finish=finish, counts=True)
+
+
+def _sweeps_wanted(work: Run) -> bool:
+    """Whether the losses sweep by sweep go anywhere."""
+    return work.writing.file is None and ("csv" in work.writing.what or work.writing.plot is not False)
+
+
+def _finish(
+    work: Run, doing: Doing, item: Item, paths: dict[str, str], shared: list[str], notes: tuple[str, ...], made: Made
+) -> None:
+    """Write what was made of a picture, and say it."""
+    source, console = doing.source, work.console
+    for what, path in paths.items():
+        _write(work, path, made.files[what])
+    console.notes(source.path, made.lost)
+    outcome = replace(made.outcome, outputs=(*paths.values(), *shared), notes=(*notes, *made.lost))
+    work.count += 1
+    if made.records:
+        curve = Curve(display(source.path), item.image, item.label, made.records)
+        if "csv" in work.writing.what:
+            work.log.add(curve)
+        if work.writing.plot is not False and len(work.curves) < PLOTTED:
+            work.curves.append(curve)
+    if made.pixels is not None:
+        doing.gallery.append((item.picture.pixels, made.pixels, _beside(item, outcome)))
     console.done(outcome)
-    return found, outcome
-
-
-def _encode(what: str, work: Run, item: Item, found: PictureFit, outcome: Outcome) -> tuple[bytes, tuple[str, ...]]:
-    """The bytes of one output, and what its kind could not hold."""
-    picture = item.picture
-    if what == "image":
-        kind = "png"
-        if work.writing.file is not None:
-            kind = work.writing.kind or kind_of(work.writing.file)
-        return encode_picture(replace(picture, pixels=found.reconstruction), kind)
-    if what == "basis":
-        return _png(_parts(found, work.fit.rank)), ()
-    figures = f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
-    caption = f"{figures} · rank {outcome.rank} · {outcome.sweeps} sweeps"
-    if outcome.bytes is not None:
-        caption += f" · {outcome.bytes:,} bytes, {outcome.bits_per_pixel:.3f} bit/pixel"
-    return _png(montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)), ()
 
 
 def _rows_only(packing: Packing, reading: Reading) -> None:
@@ -215,56 +320,9 @@ def _rows_only(packing: Packing, reading: Reading) -> None:
         raise UsageError("-k/--rank is missing (expected the number of parts, such as -k 3)")
 
 
-def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
-    """The picture as a .nmfc file of its factors."""
-    labels = None if item.label is None else np.array([item.label])
-    header, meta = described(item.picture)
-    coding = Coding(rank=len(found.fit.H))
-    return coded_image(item.picture.pixels, coding, replace(meta, labels=labels), header, found.fit, mask=mask)
-
-
-def described(picture: Picture) -> tuple[Header, Meta]:
-    """What a .nmfc file says of a picture."""
-    pixels = picture.pixels
-    header = Header((1, *pixels.shape), pixels.dtype, *range_of(picture.levels, pixels.dtype), single=True)
-    return header, Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode)
-
-
-def range_of(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
-    """What 0 and 1 stand for, of floats that were scaled."""
-    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
-
-
-def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:
-    if coded is None:
-        return {}
-    count = pixels.shape[0] * pixels.shape[1]
-    return {"bytes": coded.size, "bits_per_pixel": 8 * coded.size / count, "ratio": pixels.nbytes / coded.size}
-
-
-SHEET_PARTS = 64  # parts shown of a large rank
-
-
-def _parts(found: PictureFit, rank: int) -> np.ndarray:
-    """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
-    explained = found.fit.explained()
-    shown = min(rank, SHEET_PARTS)
-    panels = (montage.fitted(montage.stretch(found.part(j)), shown) for j in range(shown))  # small ones are kept
-    tiles = [montage.Tile(panel, f"part {j}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
-    h, w = found.reconstruction.shape[:2]
-    columns = montage.even_columns(shown, h / w) if shown > 3 else shown
-    more = f" · the first {shown} of {rank}" if rank > shown else ""
-    words = f"rank-1 parts, whose sum is the reconstruction{more} · each scaled to its own maximum · {montage.PERCENT}"
-    return montage.sheet(tiles, columns, words)
-
-
 def _beside(item: Item, outcome: Outcome) -> str:
     label = f"label {item.label}\n" if item.label is not None else ""
     return f"{label}image {item.image}\nloss {outcome.loss:.3f}\n{outcome.likeness}"
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    return encode_picture(pixels, "png")[0]
 
 
 def _write(work: Run, path: str, data: bytes) -> None:
@@ -303,11 +361,13 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
 
 def _log(work: Run) -> None:
     """loss.csv and loss.png of the run."""
-    if not work.curves or work.writing.file is not None:
+    if work.writing.file is not None or not work.count:
         return
     if "csv" in work.writing.what:
         with work.console.attempt("loss.csv"):
-            work.outputs.log(work.curves)
-    if work.plot:
+            work.outputs.merge(work.log)
+    if work.drawn and work.curves:
         with work.console.attempt("loss.png"):
-            work.outputs.write(work.plot, plots.loss_curves(work.curves, work.fit.divergence))
+            work.outputs.write(work.drawn, plots.loss_curves(work.curves, work.fit.divergence))
+        if work.count > PLOTTED:
+            work.console.notes(work.drawn, [f"shows the first {PLOTTED:,} of {work.count:,} images"])

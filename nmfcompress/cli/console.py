@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -13,9 +13,12 @@ import click
 from ..errors import NmfcError, OutputError, TargetMissed, UsageError
 from ..factor.sweeps import SweepRecord
 from ..images.files import display
-from ..report.records import Outcome, shortened, summary
+from ..report.records import SUMMARY_ROWS, Outcome, shortened, summary
 from ..settings import Talk
+from .inputs import Source
 from .streams import stop_by_exception, tell
+
+STAGES = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"  # how fast per cents go says nothing
 
 
 class Console:
@@ -28,6 +31,9 @@ class Console:
         self.finished = 0
         self.passed_over = 0
         self._bar: Any = None
+        self._of_all = False  # the bar is of the whole run
+        self._unsettled = False
+        self._coded = ("", 1)  # what the bar of stages is about: its name, and how many pictures
         if talk.json and sys.stdout is None:
             raise OutputError("is closed, and --json writes to it", "stdout")
 
@@ -47,11 +53,8 @@ class Console:
 
     def say(self, message: str) -> None:
         """A line on stderr, above the bar."""
-        if self._bar is not None:
-            self._bar.clear()
-        tell(f"nmfc: {display(message)}")
-        if self._bar is not None:
-            self._bar.refresh()
+        with self._beside_bar():
+            tell(f"nmfc: {display(message)}")
 
     def notes(self, name: str, notes: Iterable[str]) -> None:
         """What was converted or dropped."""
@@ -91,15 +94,17 @@ class Console:
             self.failures.append(name)
             self.say(f"{display(name)}: out of memory")
 
-    def bar(self, name: str, sweeps: int, unit: str = "sweep") -> None:
-        """Show a bar of so many `unit`s for `name`, when bars are wanted."""
+    def bar(self, name: str, sweeps: int, unit: str = "sweep", layout: str | None = None) -> None:
+        """Show a bar of so many `unit`s for `name`, when bars are wanted; `layout` as tqdm has it."""
         self._close_bar()
         wanted = self.talk.progress == "always" or (self.talk.progress == "auto" and _is_terminal(sys.stderr))
         if self.talk.quiet or not wanted or sys.stderr is None:
             return
         from tqdm import tqdm
 
-        self._bar = tqdm(total=sweeps, desc=shortened(display(name), 30), unit=unit, file=sys.stderr, leave=False)
+        self._bar = tqdm(
+            total=sweeps, desc=shortened(display(name), 30), unit=unit, file=sys.stderr, leave=False, bar_format=layout
+        )
 
     def on_sweep(self, record: SweepRecord) -> None:
         """Move the bar."""
@@ -107,15 +112,37 @@ class Console:
             self._bar.set_postfix_str(f"loss {record.loss:.5g}", refresh=False)
             self._bar.update()
 
-    def stages(self, name: str) -> None:
-        """Show a bar of the stages of coding `name`, when bars are wanted."""
-        self.bar(name, 100, unit="%")
+    def stages(self, name: str, count: int = 1) -> None:
+        """Show a bar of the stages of coding `count` pictures, when bars are wanted."""
+        self._coded = shortened(display(name), 20), count  # so that all of it goes into 80 columns
+        self.bar(name, 100, layout=STAGES)
 
-    def on_stage(self, stage: str, done: float) -> None:
-        """Move the bar to how much of a stage is done, and say which."""
-        if self._bar is not None:
-            self._bar.n = round(100 * done)
-            self._bar.set_postfix_str(stage)
+    def on_stage(self, stage: str, done: float, size: float | None = None, psnr_db: float | None = None) -> None:
+        """Move the bar to how much of a stage is done; say which, and how large and how alike the pictures are so far.
+
+        What is not known in this stage stays as it was in the last.
+        """
+        if self._bar is None:
+            return
+        name, count = self._coded
+        before = self._bar.n, self._bar.desc
+        self._bar.n = round(100 * done)
+        self._bar.set_description_str(f"{name}, {stage}", refresh=False)
+        if size is not None:
+            each = f"{size:,.1f} bytes each" if count > 1 else f"{size:,.0f} bytes"
+            self._bar.set_postfix_str(each if psnr_db is None else f"{each}, PSNR {psnr_db:.2f} dB", refresh=False)
+        if (self._bar.n, self._bar.desc) != before:  # of thousands of pictures not each is worth writing
+            self._bar.refresh()
+
+    def bar_of_all(self, count: int) -> None:
+        """Show one bar of all pictures of the run, `count` or with `more` of them more, when bars are wanted."""
+        self.bar("", count, "picture")
+        self._of_all = True
+
+    def more(self, count: int) -> None:
+        """There are more pictures than inputs."""
+        if self._bar is not None and self._of_all:
+            self._bar.total += count
 
     def advance(self, words: str) -> None:
         """Move the bar, and say beside it what has just been done."""
@@ -125,20 +152,43 @@ class Console:
 
     def done(self, outcome: Outcome) -> None:
         """A result: its JSON line now, its row in the summary at the end."""
-        self._close_bar()
+        if not self._of_all:
+            self._close_bar()
         self.finished += 1
         if self.talk.json:
-            click.echo(outcome.to_json())
+            with self._beside_bar():
+                click.echo(outcome.to_json())
         elif not self.talk.quiet:
-            self.outcomes.append(outcome)
+            self._unsettled |= not outcome.converged
+            if len(self.outcomes) < SUMMARY_ROWS:  # of a hundred thousand no more are shown
+                self.outcomes.append(outcome)
+
+    def passes_over(self) -> None:
+        """A result that is there already."""
+        self.passed_over += 1
+
+    def stops(self, left: int) -> bool:
+        """Whether a failure ends the run (--fail-fast), with so many inputs `left`; which is said."""
+        if not (self.talk.fail_fast and self.failures):
+            return False
+        if left and not self.talk.quiet:
+            self.say(f"stopped by --fail-fast: {left:,} input{'s' if left > 1 else ''} not looked at")
+        return True
+
+    def each(self, found: Sequence[Source]) -> Iterator[Source]:
+        """The inputs in turn, up to the one that stops the run."""
+        for place, source in enumerate(found, start=1):
+            yield source
+            if self.stops(len(found) - place):
+                return
 
     def close(self, where: str | None) -> int:
         """The summary; returns the exit code."""
         self._close_bar()
         if self.outcomes:
-            for line in summary(self.outcomes, self.talk.verbose):
+            for line in summary(self.outcomes, self.talk.verbose, self.finished):
                 tell(display(line))
-            if any(not outcome.converged for outcome in self.outcomes):
+            if self._unsettled:
                 tell("+ stopped by --iterations, the loss was still falling")
         if self.passed_over and not self.talk.quiet:
             self.say(f"{self.passed_over:,} passed over, their outputs exist")
@@ -149,6 +199,14 @@ class Console:
             more = f" and {len(self.failures) - 5:,} more" if len(self.failures) > 5 else ""
             self.say(f"{len(self.failures):,} failed: {names}{more}")
         return self.exit_code
+
+    @contextmanager
+    def _beside_bar(self) -> Iterator[None]:
+        if self._bar is not None:
+            self._bar.clear()
+        yield
+        if self._bar is not None:
+            self._bar.refresh()
 
     def _close_bar(self) -> None:
         if self._bar is not None:

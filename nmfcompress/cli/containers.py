@@ -11,6 +11,7 @@ import numpy as np
 from ..codec.container import MAGIC
 from ..codec.opened import Opened, open_container
 from ..codec.parts import NeedsOrigin
+from ..codec.told import mode_of
 from ..errors import InputError, NmfcError, about
 from ..images.files import display
 from ..images.limits import Limits
@@ -20,6 +21,7 @@ from ..settings import Decoding, Selection
 from .inputs import STDIN, Source, content
 
 PIECE_BYTES = 2**28  # of pixels that are decoded at a time
+PATCHES_VALUES = 2**20  # of pixels, likewise, of pictures that are each decoded alone
 CHUNKS = (2048 * 16, 2048)  # pictures that a stack decodes together at best, and at least
 PLACE_BYTES = 16  # that go with each picture of a file: its place, twice
 
@@ -58,10 +60,10 @@ def opened(source: Source, limits: Limits) -> Opened:
     InputError
         What is wrong with it, or what else it is.
     """
-    return opened_bytes(load(source, limits))
+    return opened_bytes(load(source, limits), limits)
 
 
-def opened_bytes(data: bytes) -> Opened:
+def opened_bytes(data: bytes, limits: Limits | None = None) -> Opened:
     """The same of bytes that are in memory."""
     head = data[:HEAD]
     if head and MAGIC.startswith(head):
@@ -70,7 +72,7 @@ def opened_bytes(data: bytes) -> Opened:
         what = "a picture" if identify(head) == "picture" else describe(head)
         raise InputError(f"is {what}, no .nmfc file" if what else "is no .nmfc file")
     with doubted():
-        return open_container(data)
+        return open_container(data, limits)
 
 
 def origin_of(decoding: Decoding, limits: Limits) -> Opened | None:
@@ -118,6 +120,8 @@ def pieces(
     """
     bytes_each = file.header.pixels * file.header.dtype.itemsize
     count = max(1, min(PIECE_BYTES, limits.loaded) // bytes_each)
+    if file.container.mode == "patches":  # decoded one by one as it is: the bar should move
+        count = min(count, max(1, PATCHES_VALUES // file.header.pixels))
     for chunk in CHUNKS:
         if count >= chunk:
             count -= count % chunk
@@ -145,8 +149,11 @@ def doubted(basis_from: str | None = None) -> Iterator[None]:
 
 
 def holds(file: Opened) -> str:
-    """What is in it, in words: '60,000 pictures of 28x28 uint8'."""
+    """What is in it, in words: '60,000 pictures of 28x28 L uint8'."""
     n, h, w = file.header.shape[:3]
-    channels = file.header.shape[3] if len(file.header.shape) == 4 else 1
-    kind = {1: "", 2: " grey and alpha", 3: " RGB", 4: " RGBA"}[channels]
-    return f"{n:,} picture{'s' if n > 1 else ''} of {w}x{h}{kind} {file.header.dtype.name}"
+    return f"{n:,} picture{'s' if n > 1 else ''} of {w}x{h} {mode_in(file)} {file.header.dtype.name}"
+
+
+def mode_in(file: Opened) -> str:
+    """Pillow's word for the channels of its pictures."""
+    return mode_of(file.header.shape, file.meta.alpha is not None)

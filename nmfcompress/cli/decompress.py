@@ -16,14 +16,15 @@ Examples:
 """
 
 
-@options.command("decompress", EXAMPLES, options.decoding, options.restoring, options.talk)
+@options.command("decompress", EXAMPLES, options.decoding, options.restoring, options.talk_each)
 def command(inputs: tuple[str, ...], decoding: Decoding, writing: Writing, talk: Talk) -> int:
     """Bring back the pictures of .nmfc files.
 
-    For every INPUT (- is stdin) the folder gets its pictures under the names that they had, the ending .png where
-    theirs is of a kind that loses something; without such names NAME.png, or NAME-0.png and so on. Colour profile,
-    EXIF, resolution and alpha come back in them; labels in -o FILE.npz, whose arrays are images, labels, indices and
-    names. Nothing is ever written outside the folder, whatever names a file carries.
+    For every INPUT (- is stdin) the folder gets its pictures under the names that they had, in the folders below the
+    one that was compressed, the ending .png where theirs is of a kind that loses something; without such names
+    NAME.png, or NAME-0.png and so on. Colour profile, EXIF, resolution and alpha come back in them; labels in -o
+    FILE.npz, whose arrays are images, labels, indices and names. Nothing is ever written outside the folder, whatever
+    names a file carries.
     """
     from .decompressing import run
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, Any
 
 import click
@@ -19,7 +19,7 @@ import numpy as np
 
 from ..codec.header import Header
 from ..codec.opened import Opened
-from ..errors import InputError, UsageError, about
+from ..errors import InputError, OutputError, UsageError, about
 from ..images.files import display, make_folder
 from ..images.files import writing as written_whole
 from ..images.levels import Levels
@@ -29,7 +29,7 @@ from ..images.saving import KINDS, encode_picture, kind_of
 from ..report.records import shortened
 from ..settings import Decoding, Reading, Talk, Writing, check
 from .console import Console
-from .containers import chosen, holds, opened, origin_of, pieces
+from .containers import chosen, holds, mode_in, opened, origin_of, pieces
 from .inputs import STDIN, Source, sources
 from .naming import names_of, renamed
 from .outputs import Outputs, stems
@@ -48,10 +48,11 @@ class Restored:
     """What became of one file; its fields are the keys of `--json`."""
 
     input: str
-    mode: str
+    arrangement: str
     images: int
     width: int
     height: int
+    mode: str
     dtype: str
     bytes: int
     seconds: float
@@ -81,7 +82,7 @@ def run(inputs: tuple[str, ...], decoding: Decoding, writing: Writing, talk: Tal
     with console:
         outputs, origin = Outputs(writing, found, decoding.basis_from), origin_of(decoding, limits)
         work = Run(decoding, writing, limits, outputs, stems(found), console, origin)
-        for source in found:
+        for source in console.each(found):
             with console.attempt(source.path), about(display(source.path) or "''"):
                 done = _one(work, source)
                 if done is None:
@@ -120,12 +121,12 @@ def _one(work: Run, source: Source) -> tuple[Restored, str] | None:
     work.console.notes(source.path, notes)
     seconds = round(time.perf_counter() - began, 4)
     done = Restored(
-        source.path, file.container.mode, len(places), w, h, file.header.dtype.name, file.size, seconds, tuple(paths),
-        tuple(notes),
+        source.path, file.container.mode, len(places), w, h, mode_in(file), file.header.dtype.name, file.size, seconds,
+        tuple(paths), tuple(notes),
     )  # fmt: skip
     some = f"{len(places):,} of its " if len(places) < n else ""
-    words = f"{shortened(source.path)}: {some}{holds(file)} from {file.size:,} bytes ({done.mode}), {seconds:.2f} s"
-    return done, words
+    words = f"{some}{holds(file)} from {file.size:,} bytes ({done.arrangement}), {seconds:.2f} s"
+    return done, f"{shortened(source.path)}: {words}"
 
 
 # Arrays
@@ -218,10 +219,15 @@ def _as_pictures(work: Run, source: Source, file: Opened, places: Places) -> tup
     else:
         n = file.header.shape[0]
         work.limits.admit(n * NAME_BYTES, f"names for {n:,} pictures")
+        folder = os.path.join(work.writing.folder, source.folder)
         names = names_of(file, work.stems[source], work.writing.kind)
+        if file.header.single and work.outputs.has(os.path.join(folder, names[0])):
+            file = replace(file, meta=replace(file.meta, names=()))  # another file's picture had that name, too
+            names = names_of(file, work.stems[source], work.writing.kind)
         if file.meta.names:
             work.console.assumed(source.path, renamed(file.meta.names, names, places))
-        named = {int(place): os.path.join(work.writing.folder, source.folder, names[int(place)]) for place in places}
+        _stay_inside(folder, {os.path.dirname(names[int(place)]) for place in places})
+        named = {int(place): os.path.join(folder, names[int(place)]) for place in places}
     wanted = {path for path in named.values() if path == STDIN}
     wanted |= set(work.outputs.wanted([path for path in named.values() if path != STDIN]))
     left = np.array([place for place, path in named.items() if path in wanted], dtype=np.int64)
@@ -236,6 +242,15 @@ def _as_pictures(work: Run, source: Source, file: Opened, places: Places) -> tup
                 write(named[place], data)
                 work.console.advance("")
     return [named[int(place)] for place in left], list(notes)
+
+
+def _stay_inside(folder: str, below: set[str]) -> None:
+    """Raise OutputError when a link that is there already leads one of the folders below `folder` out of it."""
+    root = os.path.realpath(folder)
+    for one in sorted(below - {""}):
+        path = os.path.join(folder, one)
+        if not os.path.realpath(path).startswith(os.path.join(root, "")):
+            raise OutputError(f"leads outside of {display(folder)} (remove the link, or use another -O)", display(path))
 
 
 def picture_of(file: Opened, pixels: np.ndarray) -> tuple[Picture, tuple[str, ...]]:

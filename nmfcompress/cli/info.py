@@ -34,16 +34,18 @@ def command(inputs: tuple[str, ...], decoding: Decoding, talk: Talk) -> int:
     from ..images.limits import limits_of
     from ..settings import Reading
     from .console import Console
-    from .containers import load, opened_bytes
+    from .containers import doubted, load, opened_bytes
     from .inputs import sources
 
     console, limits = Console(talk), limits_of(decoding.max_memory)
     found, _ = sources(inputs, Reading(), "")
     with console:
-        for source in found:
+        for source in console.each(found):
             with console.attempt(source.path):
                 data = load(source, limits)
-                file, facts = opened_bytes(data), info(data)
+                file = opened_bytes(data, limits)
+                with doubted():
+                    facts = info(data)
                 if talk.json:
                     click.echo(json.dumps({"input": source.path, **facts}, allow_nan=False))
                 else:
@@ -60,7 +62,8 @@ def lines(name: str, file: Opened, facts: dict[str, Any], verbose: bool) -> list
     header, meta = file.header, file.meta
     pixels = header.values * header.dtype.itemsize
     rows = [
-        ("arrangement", facts["mode"]),
+        ("arrangement", facts["arrangement"]),
+        *made(facts),
         ("bytes", f"{file.size:,}, {facts['ratio']:,.1f} times less than {pixels:,} of pixels"),
         ("rate", f"{facts['bits_per_pixel']:.4g} bits per pixel"),
     ]
@@ -84,3 +87,20 @@ def lines(name: str, file: Opened, facts: dict[str, Any], verbose: bool) -> list
         told = f"{word:<9} {size:>{wide},} {size / file.size:7.1%}"
         rows.append(("" if place else "sections", told))
     return [f"{name}: {holds(file)}", *(f"  {word:<11}  {told}" for word, told in rows)]
+
+
+def made(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """How it was made, as far as the file tells: rank, step, chunks."""
+    rows = []
+    if facts["rank"] is not None:
+        word = "bands of a patch" if facts["arrangement"] == "patches" else "parts"
+        rows.append(("rank", f"{facts['rank']:,} {word}"))
+    if facts["step"] is not None:
+        rows.append(("step", f"{facts['step']:.4g} grey levels"))
+    if facts["part_steps"] is not None:
+        low, high = (f"{step:.4g}" for step in facts["part_steps"])
+        rows.append(("steps", f"parts in steps of {low} to {high} grey levels, codes in whole parts"))
+    if facts["chunks"] is not None:
+        each = f", of up to {facts['chunk_images']:,} pictures" if facts["chunk_images"] > 1 else ""
+        rows.append(("chunks", f"{facts['chunks']:,}{each}"))
+    return rows

@@ -126,7 +126,7 @@ def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
         while part := file.read(2**20):
             data += part
             if len(data) > limits.max_memory:
-                raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)}", name)
+                raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)} (pass more, or a file)", name)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", name) from None
     if not data:

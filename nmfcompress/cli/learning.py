@@ -23,13 +23,14 @@ from ..images.stored import held
 from ..recipes import CollectionFit, caveats, code_collection, fit_collection
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
-from ..settings import Course, Fit, Reading, Selection, Talk, Writing
+from ..settings import Course, Fit, Ranking, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .continuing import Keeper, Start, about_run, begin
 from .factors import encode_factors
 from .inputs import Source, chosen, content, label_of, mode_of, sources
 from .outputs import Outputs
 from .spreading import Spread, spread, write_factor
+from .trying import try_ranks
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
 
@@ -59,7 +60,7 @@ def run(
     """Learn one basis from all inputs; returns the exit code."""
     if writing.plot:
         plots.require()
-    console, limits = Console(talk), limits_of(reading.max_memory)
+    console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     outputs = Outputs(writing, found, course.basis_from)
     name = name_of(inputs, found)
@@ -69,6 +70,11 @@ def run(
         stack = read_collection(found, name, reading, selection, limits, console, alone=start.given is not None)
         if start.given is not None:
             start.given.check(stack)
+        if course.auto:
+            check(not reading.mask and not scheduler, "-k/--rank", "auto with a mask or a scheduler", "a number")
+            ranks, _ = try_ranks(name, stack, Ranking(), start.fit, limits, console, from_zero=False)
+            console.notes(name, [f"rank {ranks.recommended}: {ranks.reason}"])
+            start = replace(start, fit=replace(start.fit, rank=ranks.recommended), tried=ranks.best.fit)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -100,12 +106,12 @@ def _write(learned: Learned, outputs: Outputs, wanted: list[tuple[str, Encode]])
 
 def read_collection(
     found: list[Source], name: str, reading: Reading, selection: Selection, limits: Limits, console: Console,
-    alone: bool,
+    alone: bool, tables: bool = False,
 ) -> Stack:  # fmt: skip
-    """The collection that the selection leaves; `alone`: it may be one image."""
+    """The collection that the selection leaves; `alone`: it may be one image; `tables`: or one of numbers."""
     data = [content(source, limits) for source in found]
     options = {"key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split,
-               "gray": reading.gray, "resize": reading.resize, "limits": limits}  # fmt: skip
+               "gray": reading.gray, "resize": reading.resize, "collection": not tables, "limits": limits}  # fmt: skip
     if len(data) == 1:
         stack = stacks.read_stack(data[0], name=display(found[0].path), **options)  # type: ignore[arg-type]
     else:
@@ -165,7 +171,7 @@ def _learn(
         found = code_collection(stack.images, start.given.H, fit, mask, crew)
     else:
         console.bar(name, fit.max_sweeps * fit.restarts - start.sweeps)
-        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew)
+        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew, start.tried)
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),

@@ -16,6 +16,7 @@ from .streams import Terminated, discard, tell
 COMMANDS = {  # command: its module in this folder
     "compress": "compress",
     "basis": "basis",
+    "rank": "rank",
     "decompress": "decompress",
     "info": "info",
     "verify": "verify",

@@ -18,10 +18,14 @@ from ..images.stacks import ENDINGS
 
 LOSSLESS = ("png", "tif", "tiff", "bmp", "webp", "jp2", "pgm", "ppm", "pnm")
 FOLDED = sys.platform in ("win32", "darwin")  # file systems to which a.png and A.png are one
+DEEPEST, LONGEST = 8, 100  # folders within each other, and bytes of the name of one, that a stored name may have
 
 
 def names_of(file: Opened, stem: str, kind: str | None = None) -> list[str]:
-    """A file name for each of its pictures, each another and none of them a path, whatever names the file carries.
+    """A file name for each of its pictures, each another, whatever names the file carries.
+
+    One that was in a folder is so again, with / between them, if the names of its folders are plain all through; none
+    leads anywhere else.
 
     Parameters
     ----------
@@ -32,23 +36,52 @@ def names_of(file: Opened, stem: str, kind: str | None = None) -> list[str]:
         Of all; by default that of the stored name, where it keeps the picture as it is, else png.
     """
     n = file.header.shape[0]
-    numbers = [f"-{place:0{len(str(n - 1))}}" for place in range(n)]
+    numbers = [f"-{place:0{len(str(n - 1))}}" if n > 1 else "" for place in range(n)]
     if not file.meta.names:
-        return [fit_name(stem + (number if n > 1 else ""), f".{kind or 'png'}") for number in numbers]
+        return [fit_name(stem + number, f".{kind or 'png'}") for number in numbers]
     kept = [one for one in LOSSLESS if _holds(one, file)]
     wished = [_split(clean(name), kind, kept) for name in file.meta.names]
-    how_often = Counter(_key(fit_name(*one)) for one in wished if one[0])
+    below = [folder_of(name) if own else "" for name, (own, _) in zip(file.meta.names, wished, strict=True)]
+    names = _apart(wished, below, numbers, stem)
+    folders = {_key(folder[:end]) for folder in set(below) for end in _ends(folder)}
+    if any(_key(name) in folders for name in names):  # what is a file cannot be a folder too
+        names = _apart(wished, [""] * n, numbers, stem)
+    return names
+
+
+def _apart(
+    wished: Sequence[tuple[str, str]], below: Sequence[str], numbers: Sequence[str], stem: str
+) -> list[str]:  # fmt: skip
+    """Names in their folders, with numbers where two would be the same or one is none."""
+
+    def path(own: str, ending: str, folder: str) -> str:
+        return folder + fit_name(own, ending)
+
+    whole = list(zip(wished, below, strict=True))
+    how_often = Counter(_key(path(*one, folder)) for one, folder in whole if one[0])
     taken = {key for key, times in how_often.items() if times == 1}
     names = []
-    for (own, ending), number in zip(wished, numbers, strict=True):
-        name = fit_name(own, ending)
+    for ((own, ending), folder), number in zip(whole, numbers, strict=True):
+        name = path(own, ending, folder)
         if not own or how_often[_key(name)] > 1:
             own = (own or stem) + number
-            while _key(name := fit_name(own, ending)) in taken:
+            while _key(name := path(own, ending, folder)) in taken:
                 own += number
             taken.add(_key(name))
         names.append(name)
     return names
+
+
+def folder_of(name: str) -> str:
+    """The folders of a stored name, with / behind each; nothing where one is not plain, or they are too many."""
+    folders = name.rstrip("/\\").split("/")[:-1]
+    plain = all(one and one == clean(one) and len(os.fsencode(one)) <= LONGEST for one in folders)
+    return "".join(f"{one}/" for one in folders) if plain and len(folders) <= DEEPEST else ""
+
+
+def _ends(folder: str) -> Iterator[int]:
+    """Where each folder of `a/b/` ends."""
+    return (place for place, letter in enumerate(folder) if letter == "/")
 
 
 def renamed(stored: Sequence[str], names: Sequence[str], places: Iterable[int]) -> Iterator[str]:

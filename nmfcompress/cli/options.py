@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -11,73 +9,14 @@ import click
 from click.core import ParameterSource
 
 from .. import settings
-from ..settings import Coding, Comparing, Course, Decoding, Fit, Packing, Reading, Selection, Talk, Writing
-
-Command = Callable[..., Any]
-Decorator = Callable[[Command], Command]
-
-
-class Sectioned(click.Command):
-    """A command whose help lists its options bundle by bundle."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in TITLES}
-        bundles = getattr(self.callback, "bundles", {})  # option: its bundle
-        for parameter in self.get_params(ctx):
-            line = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-            if line is not None:
-                sections[bundles.get(parameter.name or "", "talk")].append(line)
-        for name, lines in sections.items():
-            if lines:  # not every command has every bundle
-                with formatter.section(TITLES[name]):
-                    formatter.write_dl(lines)
-
-
-TITLES = {
-    "fit": "Factorizing",
-    "course": "Beginning with a file",
-    "packing": "Into one file, -o FILE.nmfc",
-    "scheduler": "Past one machine",
-    "comparing": "Comparing",
-    "decoding": "Decoding",
-    "reading": "Reading",
-    "selection": "Choosing from an archive",
-    "writing": "Writing",
-    "talk": "Saying",
-}
-
-
-def bundle(name: str, build: Callable[..., Any], *options: Decorator) -> Decorator:
-    """Gather the values of `options` into one argument `name`, made by `build` from what they are called."""
-
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def gathered(**values: Any) -> Any:
-            values[name] = build(**{own: values.pop(own) for own in owned})
-            return command(**values)
-
-        before = len(getattr(command, "__click_params__", []))
-        decorated: Command = gathered
-        for option in reversed(options):
-            decorated = option(decorated)
-        owned = [p.name for p in decorated.__click_params__[before:]]  # type: ignore[attr-defined]
-        decorated.__dict__["bundles"] = getattr(command, "bundles", {}) | dict.fromkeys(owned, name)
-        return decorated
-
-    return decorate
-
-
-def default(kind: type, field: str) -> Any:
-    """The default of a settings field, so that it is said once."""
-    return kind.__dataclass_fields__[field].default  # type: ignore[attr-defined]
-
-
-def choice(*names: str) -> click.Choice[str]:
-    return click.Choice(names)
-
+from ..images.limits import DEFAULT_MAX_PIXELS
+from ..settings import Coding, Comparing, Course, Decoding, Fit, Packing, Ranking, Reading, Selection, Talk, Writing
+from . import parsing
+from .bundles import Decorator, bundle, choice, default
+from .bundles import command as command
 
 _RANK = "Parts: 3 is a blur of a photo, 30 a likeness."
-_FIT = (
+_COURSE = (
     click.option(
         "-n", "--iterations", "max_sweeps", type=int, default=default(Fit, "max_sweeps"), show_default=True,
         help="Most sweeps (a sweep updates both factors once).",
@@ -90,6 +29,11 @@ _FIT = (
         "--solver", type=choice(*settings.SOLVERS), default=default(Fit, "solver"), show_default=True,
         help="Update rule: multiplicative, or hals, which goes farther (frobenius).",
     ),
+)  # fmt: skip
+_SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of the random start.")
+_JOBS = click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]")
+_FIT = (
+    *_COURSE,
     click.option("--inner", type=int, help="Inner repeats; 1 is the plain rule.  [default: while they pay]"),
     click.option(
         "--divergence", type=choice(*settings.DIVERGENCES), default="frobenius", show_default=True,
@@ -99,23 +43,42 @@ _FIT = (
         "--init", type=choice(*settings.INITS), default=default(Fit, "init"), show_default=True,
         help="Where the factors start; auto: on a sample of the rows if there are many, else random.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the random start."),
+    _SEED,
     click.option("--restarts", type=int, default=1, show_default=True, help="Starts, the best of which is kept."),
-    click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]"),
+    _JOBS,
 )  # fmt: skip
 
 
-def _fit(rank: int | None, **rest: Any) -> Fit:
+def _fit(rank: int | None = None, **rest: Any) -> Fit:
     """Settings whose rank, where it is not given, comes from elsewhere: see Course and Coding."""
     return Fit(1 if rank is None else rank, **rest)
 
 
 fit = bundle("fit", _fit, click.option("-k", "--rank", type=int, help=_RANK), *_FIT)
 
+fit_of_any_rank = bundle("fit", _fit, *_COURSE, _SEED, _JOBS)
+
+
+class RankOrAuto(click.ParamType[int]):
+    """A whole number, or auto: None then."""
+
+    name = "integer|auto"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        return value if value == AUTO else click.INT.convert(value, parameter, context)
+
+
+AUTO = "auto"  # of --rank: it is found first
 fit_or_file = bundle(
     "fit",
-    _fit,
-    click.option("-k", "--rank", type=int, help=_RANK + "  [required without a file below]"),
+    lambda rank, **rest: _fit(None if rank == AUTO else rank, **rest),
+    click.option(
+        "-k",
+        "--rank",
+        type=RankOrAuto(),
+        metavar="INTEGER|auto",
+        help=_RANK + " auto finds the rank first, as nmfc rank does.  [required without a file below]",
+    ),
     *_FIT,
 )
 
@@ -124,7 +87,7 @@ def _course(**values: Any) -> Course:
     context = click.get_current_context()
     defaults = (None, ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
     asked = (f.name for f in fields(Fit) if context.get_parameter_source(f.name) not in defaults)
-    return Course(given=frozenset(asked) - {"jobs"}, **values)
+    return Course(given=frozenset(asked) - {"jobs"}, auto=context.params.get("rank") == AUTO, **values)
 
 
 course = bundle(
@@ -143,7 +106,7 @@ course = bundle(
 def _coding(target_size: str | None, basis_from: str | None, **rest: Any) -> Packing:
     context = click.get_current_context()
     given = {name: context.params[name] for name in ("seed", "jobs")}
-    size = None if target_size is None else settings.parse_bytes(target_size, "--target-size")
+    size = None if target_size is None else parsing.parse_bytes(target_size, "--target-size")
     return Packing(Coding(context.params["rank"], target_size=size, **given, **rest), basis_from)
 
 
@@ -172,7 +135,7 @@ scheduler = bundle(
 
 
 def _selection(index: str | None, label: tuple[str, ...], **rest: Any) -> Selection:
-    return Selection(index=settings.parse_index(index) if index is not None else (), labels=label, **rest)
+    return Selection(index=parsing.parse_index(index) if index is not None else (), labels=label, **rest)
 
 
 selection = bundle(
@@ -191,10 +154,12 @@ def _reading(
 ) -> Reading:
     number = 0 if frame == "all" else None if frame is None else int(frame) if frame.isdecimal() else -1
     settings.check(number is None or number >= 1 or frame == "all", "--frame", frame, "a number from 1, or all")
+    pixels = rest["max_pixels"]
+    settings.check(pixels is None or settings.count(pixels), "--max-pixels", pixels, "a whole number from 1")
     return Reading(
         frame=number,
-        resize=settings.parse_size(resize) if resize is not None else None,
-        max_memory=settings.parse_bytes(max_memory) if max_memory is not None else None,
+        resize=parsing.parse_size(resize) if resize is not None else None,
+        max_memory=parsing.parse_bytes(max_memory) if max_memory is not None else None,
         **rest,
     )
 
@@ -211,6 +176,9 @@ _READING = (
     click.option("--gray", "--grey", "gray", is_flag=True, help="Make one channel of colour first."),
     _MASK,
     click.option("--max-memory", metavar="SIZE", help="Refuse what needs more: 500MB, 2GB.  [default: half of free]"),
+    click.option(
+        "--max-pixels", type=int, metavar="N", help=f"Refuse pictures of more.  [default: {DEFAULT_MAX_PIXELS:,}]"
+    ),
 )  # fmt: skip
 reading_each = bundle(
     "reading",
@@ -247,7 +215,7 @@ def writing(*kinds: str, single: bool) -> Decorator:
     def build(what: str | None, plot: bool | None, **rest: Any) -> Writing:
         if what is None:
             return Writing(what=kinds, plot=plot, **rest)
-        return Writing(what=settings.parse_choice(what, "--write", kinds), plot=bool(plot), **rest)
+        return Writing(what=parsing.parse_choice(what, "--write", kinds), plot=bool(plot), **rest)
 
     named = ",".join(kinds)
     one = (
@@ -277,6 +245,27 @@ def writing(*kinds: str, single: bool) -> Decorator:
     )
 
 
+def _ranking(ranks: str | None, seconds: float | None) -> Ranking:
+    low, high = (Ranking.low, Ranking.high) if ranks is None else parsing.parse_range(ranks, "--ranks")
+    return Ranking(low, high, seconds)
+
+
+ranking = bundle(
+    "ranking",
+    _ranking,
+    click.option("--ranks", metavar="A-B", help=f"Between which.  [default: {Ranking.low}-{Ranking.high}]"),
+    click.option("--time", "seconds", type=float, metavar="SECONDS", help="Begin no further rank after so many."),
+)
+
+ranked = bundle(
+    "writing",
+    Writing,
+    _FOLDER,
+    _FORCE,
+    _SKIP,
+    click.option("--plot/--no-plot", default=None, help="Draw rank.png.  [default: if Matplotlib is there]"),
+)
+
 overview = bundle(
     "writing",
     Writing,
@@ -288,8 +277,8 @@ overview = bundle(
 
 
 def _comparing(codecs: str | None, size: str | None, **rest: Any) -> Comparing:
-    chosen = settings.CODECS if codecs is None else settings.parse_choice(codecs, "--codecs", settings.CODECS)
-    return Comparing(chosen, size=None if size is None else settings.parse_bytes(size, "--at"), **rest)
+    chosen = settings.CODECS if codecs is None else parsing.parse_choice(codecs, "--codecs", settings.CODECS)
+    return Comparing(chosen, size=None if size is None else parsing.parse_bytes(size, "--at"), **rest)
 
 
 comparing = bundle(
@@ -319,8 +308,8 @@ restoring = bundle(
 
 def _decoding(index: str | None = None, max_memory: str | None = None, **rest: Any) -> Decoding:
     return Decoding(
-        index=settings.parse_index(index) if index is not None else (),
-        max_memory=settings.parse_bytes(max_memory) if max_memory is not None else None,
+        index=parsing.parse_index(index) if index is not None else (),
+        max_memory=parsing.parse_bytes(max_memory) if max_memory is not None else None,
         **rest,
     )
 
@@ -330,7 +319,7 @@ _MEMORY = click.option("--max-memory", metavar="SIZE", help="Refuse what needs m
 decoding = bundle(
     "decoding",
     _decoding,
-    click.option("--index", metavar="I,J,A-B", help="Only these pictures of the file, from 0: 5,10-20."),
+    click.option("--index", metavar="I,J,A-B", help="Only these pictures of the file, from 0, in its order: 5,10-20."),
     click.option("-k", "--rank", type=int, help="Only the first so many parts: a coarse picture.  [default: all]"),
     _ORIGIN,
     _MEMORY,
@@ -338,34 +327,25 @@ decoding = bundle(
 verifying = bundle("decoding", _decoding, _ORIGIN, _MEMORY)
 opening = bundle("decoding", _decoding, _MEMORY)
 
-talk = bundle(
-    "talk",
-    Talk,
+_DEBUG = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+_FAIL_FAST = click.option("--fail-fast", is_flag=True, help="Stop at the first input that fails.")
+_TALK = (
     click.option("-q", "--quiet", is_flag=True, help="No summary, notes or bar."),
     click.option("-v", "--verbose", is_flag=True, help="Also what was assumed, and more of the result."),
     click.option("--json", is_flag=True, help="One JSON object a result on stdout."),
     click.option(
         "--progress", type=choice("auto", "always", "never"), default="auto", show_default=True, help="The bar."
     ),
-    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    _DEBUG,
 )
+talk = bundle("talk", Talk, *_TALK)
+talk_each = bundle("talk", Talk, *_TALK, _FAIL_FAST)
 
 data = bundle(
     "talk",
     Talk,
     click.option("-v", "--verbose", is_flag=True, help="Also the names and labels of the pictures."),
     click.option("--json", is_flag=True, help="One JSON object a file."),
-    click.option("--debug", is_flag=True, help="Show the traceback of an error."),
+    _DEBUG,
+    _FAIL_FAST,
 )
-
-
-def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], click.Command]:
-    """A command with INPUTS and the given bundles."""
-
-    def decorate(body: Command) -> click.Command:
-        for one in reversed(bundles):
-            body = one(body)
-        body = click.argument("inputs", nargs=-1, metavar="INPUT...")(body)
-        return click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body)
-
-    return decorate

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from ..errors import OutputError, UsageError, about
 from ..images.files import display, file_id, fit_name, locked, make_folder, write_bytes
-from ..report.records import Curve, merge_csv
+from ..images.files import writing as written_whole
+from ..report.records import Curve, Log
 from ..settings import Writing
 from .inputs import STDIN, Source
 
@@ -40,8 +41,10 @@ class Outputs:
         """The path of an output of the whole run."""
         return os.path.join(self.writing.folder, name)
 
-    def wanted(self, paths: Sequence[str]) -> list[str]:
+    def wanted(self, paths: Sequence[str], unique: bool = False) -> list[str]:
         """Those of `paths` that are to be written, checked before any work; none is left when all may be passed over.
+
+        `unique`: no later output can have one of these names, of which no account need be kept then.
 
         Raises
         ------
@@ -61,8 +64,13 @@ class Outputs:
             if there and not self.writing.overwrite:
                 raise OutputError("exists (pass -f to overwrite it, or --skip-existing)", display(path))
             left.append(path)
-        self._claimed.update(left)
+        if not unique:
+            self._claimed.update(left)
         return left
+
+    def has(self, path: str) -> bool:
+        """Whether it is an output of this run already."""
+        return path in self._claimed
 
     def keep(self, path: str, others: Sequence[str], again: bool) -> None:
         """Make way for a file that the run writes over and over, beside its outputs `others`.
@@ -93,24 +101,37 @@ class Outputs:
         """Merge `curves` into the folder's loss.csv; its path, or None when there is nothing to log."""
         if not curves:
             return None
+        with Log(curves) as log:
+            return self.merge(log)
+
+    def merge(self, log: Log) -> str:
+        """Merge a log into the folder's loss.csv; its path."""
         path = self.at_root("loss.csv")
         make_folder(self.writing.folder)
-        with about(display(path)), locked(self.writing.folder):
-            merged = merge_csv(_text_of(path), curves)
-            write_bytes(path, merged.encode("utf-8", "surrogateescape"), overwrite=True, inputs=self.inputs)
+        with (
+            about(display(path)),
+            locked(self.writing.folder),
+            _lines_of(path) as old,
+            written_whole(path, inputs=self.inputs) as stream,
+        ):
+            stream.writelines(log.merged(old))
         return path
 
 
-def _text_of(path: str) -> str | None:
-    """A log that is there already; anything but a regular file is none."""
+@contextmanager
+def _lines_of(path: str) -> Iterator[Iterable[str]]:
+    """The lines of a log that is there already; anything but a regular file is none."""
     if not os.path.exists(path):
-        return None
+        yield ()
+        return
     if not os.path.isfile(path):
         raise OutputError("exists and is no regular file; move it away")
     try:
-        return Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        file = open(path, encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115
     except OSError as error:
         raise OutputError(f"cannot be read: {error.strerror}") from None
+    with file:
+        yield file
 
 
 def stems(sources: Sequence[Source]) -> dict[Source, str]:

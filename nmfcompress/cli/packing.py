@@ -12,13 +12,15 @@ from typing import Any
 import click
 import numpy as np
 
-from ..codec.collection import coded_stack, coding_bytes
+from ..codec.collection import coded_stack
 from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
 from ..codec.image import coded_image
 from ..codec.opened import Opened, open_container
-from ..errors import InputError, UsageError, about
+from ..codec.told import mode_of
+from ..errors import InputError, TargetMissed, UsageError, about
 from ..factor.nmf import factorize_as
+from ..factor.sweeps import SweepRecord
 from ..images import archives, stacks
 from ..images.archives import Stack
 from ..images.arrange import arrange_rows
@@ -28,9 +30,11 @@ from ..images.picture import Picture
 from ..images.pictures import count_frames, read_image
 from ..images.stored import held
 from ..settings import IDLE, Fit, Packing, Reading, Selection, Talk, Writing
-from .compressing import ENDINGS, described, range_of
+from . import hints
+from .compressing import ENDINGS
 from .console import Console
 from .inputs import STDIN, Source, chosen, content, sources
+from .making import described, range_of
 from .outputs import Outputs
 from .streams import tell
 
@@ -55,6 +59,7 @@ class Packed:
     images: int
     width: int
     height: int
+    mode: str
     dtype: str
     rank: int
     bytes: int
@@ -74,10 +79,8 @@ class Packed:
         each = f", {self.bytes / self.images:.1f} a picture" if self.images > 1 else ""
         smaller = f"{self.ratio:,.{1 if self.ratio < 100 else 0}f} times smaller"
         rate = f"{self.bits_per_pixel:.3g} bit/pixel, {smaller if self.ratio >= 1 else 'larger than the pixels'}"
-        return (
-            f"{display(self.input)}: {pictures}{self.width}x{self.height} {self.dtype}, {self.arrangement}, "
-            f"{likeness}, {self.bytes:,} bytes{each}, {rate}"
-        )
+        pixels = f"{pictures}{self.width}x{self.height} {self.mode} {self.dtype}"
+        return f"{display(self.input)}: {pixels}, {self.arrangement}, {likeness}, {self.bytes:,} bytes{each}, {rate}"
 
 
 def pack(
@@ -88,7 +91,7 @@ def pack(
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
     _check(writing, packing, reading, talk)
     file = writing.file or STDIN
-    console, limits = Console(talk), limits_of(reading.max_memory)
+    console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     outputs = Outputs(writing, found, packing.basis_from)
     name = found[0].path if len(found) == 1 else f"{found[0].path} and {len(found) - 1:,} more"
     with console, console.attempt(name):
@@ -100,7 +103,8 @@ def pack(
             content = _gather(found, name, reading, selection, limits, console)
             began = time.perf_counter()
             with about(display(name)):
-                coded, notes = _coded(content, fit, packing, limits, origin, console, name)
+                names = hints.own_names(content, found, file)
+                coded, notes = _coded(content, fit, packing, limits, origin, console, name, names)
             idle = _idle(fit) if coded.mode != "rows" else ""
             if idle:
                 console.notes(name, [f"{idle} is for arrangement rows; {coded.mode} has a method of its own"])
@@ -156,7 +160,7 @@ def _origin(path: str | None, limits: Limits) -> Opened | None:
             limits.admit(os.path.getsize(data), "reading it")
             with open(data, "rb") as stream:
                 data = stream.read()
-        opened = open_container(data)
+        opened = open_container(data, limits)
         if "parts" not in opened.container.sections:
             raise InputError("has no parts to take (expected a .nmfc file of arrangement stack with its own)")
         return opened
@@ -195,29 +199,45 @@ def _gather(
 
 def _coded(
     content: Picture | Stack, fit: Fit, packing: Packing, limits: Limits, origin: Opened | None, console: Console,
-    name: str,
+    name: str, names: tuple[str, ...],
 ) -> tuple[Coded, tuple[str, ...]]:  # fmt: skip
     """The file, and what has to be said of it."""
     coding = packing.coding
-    console.stages(name)
+    images = content.pixels[None] if isinstance(content, Picture) else content.images
+    console.stages(name, len(images))
+
+    def admit(nbytes: int) -> None:
+        limits.admit(held(images) + nbytes, f"coding {len(images):,} picture{'s' if len(images) > 1 else ''}")
+
+    def on_sweep(record: SweepRecord) -> None:
+        console.on_stage("sweeps", record.sweep / fit.max_sweeps)
+
     if isinstance(content, Picture):
         if origin is not None:
             raise UsageError("--basis-from is for collections, and this is one picture")
         pixels = content.pixels
         limits.admit(pixels.size * WORK_BYTES, f"a picture of {pixels.shape[1]} x {pixels.shape[0]}")
         header, meta = described(content)
-        factors = None
-        if coding.arrangement in (None, "rows") and not coding.targets and coding.rank is not None:
-            factors = factorize_as(arrange_rows(pixels), fit)
-        return coded_image(pixels, coding, meta, header, factors, console.on_stage), content.notes
-    images = content.images
-    header = Header(tuple(images.shape), images.dtype, *range_of(content.levels, images.dtype))
-    limits.admit(held(images) + coding_bytes(header, coding), f"coding {len(images):,} pictures")
-    meta = Meta(
-        names=tuple(os.path.basename(file) for file in content.files), labels=content.labels, indices=content.indices
-    )
-    coded = coded_stack(images, coding, meta, header, origin, console.on_stage)
-    return coded, content.notes
+        meta = replace(meta, names=names)
+    else:
+        header = Header(tuple(images.shape), images.dtype, *range_of(content.levels, images.dtype))
+        meta = Meta(names=names, labels=content.labels, indices=content.indices)
+    heavy = hints.weight(meta, coding.target_size)
+    try:
+        if isinstance(content, Picture):
+            factors = None
+            if coding.arrangement in (None, "rows") and not coding.targets and coding.rank is not None:
+                factors = factorize_as(arrange_rows(pixels), fit, on_sweep=on_sweep)
+            coded = coded_image(pixels, coding, meta, header, factors, console.on_stage, admit=admit)
+        else:
+            coded = coded_stack(images, coding, meta, header, origin, console.on_stage, admit)
+    except TargetMissed as error:
+        why = heavy or hints.in_grey(images.shape, images.dtype, coding)
+        error.message += f" ({why})" if why else ""
+        raise
+    notes = (*coded.notes, *hints.of_type(content.levels.dtype, images.dtype), *([heavy] if heavy else []))
+    console.notes(name, notes)
+    return coded, (*content.notes, *notes)
 
 
 def _said(
@@ -227,8 +247,9 @@ def _said(
     images = content.pixels[None] if isinstance(content, Picture) else content.images
     n, h, w = images.shape[:3]
     raw = int(np.prod(images.shape)) * images.dtype.itemsize
+    mode = mode_of(images.shape, isinstance(content, Picture) and content.alpha is not None)
     return Packed(
-        name, coded.mode, n, w, h, images.dtype.name, coded.rank, coded.size, 8 * coded.size / (n * h * w),
+        name, coded.mode, n, w, h, mode, images.dtype.name, coded.rank, coded.size, 8 * coded.size / (n * h * w),
         raw / coded.size, coded.psnr_db, packing.basis_from, round(seconds, 4), coded.sections, outputs, notes,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@options.command("verify", EXAMPLES, options.verifying, options.talk)
+@options.command("verify", EXAMPLES, options.verifying, options.talk_each)
 def command(inputs: tuple[str, ...], decoding: Decoding, talk: Talk) -> int:
     """Check .nmfc files: every checksum, and that all pictures can be decoded.
 
@@ -42,7 +42,7 @@ def command(inputs: tuple[str, ...], decoding: Decoding, talk: Talk) -> int:
     found, _ = sources(inputs, Reading(), "")
     with console:
         origin = origin_of(decoding, limits)
-        for source in found:
+        for source in console.each(found):
             with console.attempt(source.path):
                 try:
                     file = opened(source, limits)

@@ -1,8 +1,10 @@
-"""A collection <-> `.nmfc`: as a stack with shared parts, or as bands that a few maps explain."""
+"""A collection <-> `.nmfc`: as a stack with shared parts, as bands that a few maps explain, or each by its patches."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +14,25 @@ from ..factor.crew import workers
 from ..factor.nmf import cores
 from ..settings import Coding
 from . import integer, stack
+from .arrangement import Choice, choice_for
+from .arrangement import arrangement_for as arrangement_for
+from .bands import MOST_PARTS as BANDS_MOST
 from .bands import Bands
-from .drafts import Coded, OnStage, coded, mse_of, silent
+from .drafts import Coded, OnStage, beyond, coded, mse_of, silent
 from .header import Header, Meta
 from .image import checked
 from .integer import STEP_OF_PRICE, blocks_of
 from .opened import Opened, open_container
+from .parts import MOST_PARTS as MOST_READ
 from .parts import read_parts
-from .targets import closer, meet, tight
+from .patch_streams import BANDS
+from .patched import coded_patches, patches_bytes
+from .targets import closer, meet, reached, tight
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
 RANK_STEP = 11.0  # at which a stack has as many parts as the root of its pictures
 MOST_PARTS = 512  # unless told
-BANDS_MOST = 32
 BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
 FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
 SHRINK = 0.6  # of the logarithm of the size, likewise
@@ -34,6 +41,7 @@ SPARE = 0.55  # dB that storing the parts takes away, about, and that is aimed a
 LATE_FALL = 1.4  # dB that PSNR falls by as the step of parts that are there grows e-fold
 TURN, FAR_TURN = 0.08, 0.3  # at most, of the logarithm of the price, in one round of learning, near and far
 FAR = 1.0  # of the logarithm of the price
+NEAR = 1.2  # times: numbers of parts between which nothing is looked for
 
 
 def encode_stack(
@@ -46,14 +54,17 @@ def encode_stack(
     Parameters
     ----------
     images : array, shape (n, h, w) or (n, h, w, 3)
-        uint8, uint16, or floats within 0..1. What is sliced like such an array, and read in blocks, will do.
-    arrangement : {"stack", "bands"}, optional
+        uint8, uint16, or floats within 0..1. What is sliced like such an array, and read in blocks, will do. "stack"
+        takes two and four channels, too.
+    arrangement : {"stack", "bands", "patches"}, optional
         "stack" finds parts that the pictures share, each picture a few of them; "bands" few maps that all pictures are
-        mixed from, as in spectral bands or the frames of a steady movie. Chosen from the pictures by default.
+        mixed from, as in spectral bands or the frames of a steady movie; "patches" codes each picture by itself, for
+        a few large ones. Chosen from the pictures, and from how good they are to be, by default.
     rank : int, optional
-        Parts: by default the root of the number of pictures ("stack"), 8 ("bands"); with a target the most of them.
+        Parts: by default the root of the number of pictures ("stack"), 8 ("bands", at most 32); with a target the most
+        of them. Of "patches" the bands kept of each patch, 1 to 64.
     step : float, optional
-        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur.
+        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur; for "patches" 20 is good, 50 typical.
     min_psnr, target_size : float, int, optional
         dB of all pictures together, at most half a dB more; or bytes of the file, at most.
     basis_from : bytes, optional
@@ -78,22 +89,53 @@ def encode_stack(
 
 def coded_stack(
     images: Any, coding: Coding, meta: Meta | None = None, header: Header | None = None, origin: Opened | None = None,
-    on_stage: OnStage = silent,
+    on_stage: OnStage = silent, admit: Callable[[int], None] = lambda nbytes: None,
 ) -> Coded:  # fmt: skip
-    """`encode_stack` as settings say."""
+    """`encode_stack` as settings say; `admit` is told beforehand how many bytes coding takes beside the pictures."""
     if isinstance(images, np.ndarray) or not hasattr(images, "shape"):
         images = checked(images, (3, 4))
     header = header or Header(tuple(images.shape), np.dtype(images.dtype))
-    arrangement = coding.arrangement or arrangement_for(images, origin is not None)
-    if arrangement not in ("stack", "bands"):
-        raise UsageError(f"arrangement is {arrangement} for a collection (expected stack or bands)")
-    if arrangement == "bands":
-        if origin is not None:
-            raise UsageError("a basis is given with arrangement bands (expected stack: the maps belong to one scene)")
-        return _bands(images, coding, header, meta or Meta(), on_stage)
+    if coding.arrangement == "rows":
+        raise UsageError("arrangement is rows for a collection (expected stack, bands or patches)")
     if origin is not None:
+        if coding.arrangement not in (None, "stack"):
+            raise UsageError(f"a basis is given with arrangement {coding.arrangement} (expected stack)")
         _check_origin(origin.header, header)
-    return _stack(images, coding, header, meta or Meta(), origin, on_stage)
+
+    def arranged(arrangement: str) -> Coded:
+        asked = replace(coding, arrangement=arrangement)
+        admit(coding_bytes(header, asked))
+        if arrangement == "patches":
+            return coded_patches(images, asked, header, meta or Meta(), on_stage)
+        if arrangement == "bands":
+            made = _bands(images, asked, header, meta or Meta(), on_stage)
+        else:
+            made = _stack(images, asked, header, meta or Meta(), origin, on_stage)
+        return replace(made, notes=beyond(asked.rank, arrangement, most_rank(arrangement, header)))
+
+    if coding.arrangement is not None:
+        return arranged(coding.arrangement)
+    choice = choice_for(images, origin is not None, coding)
+    return arranged(choice.first) if choice.second is None or not coding.targets else _either(arranged, choice, coding)
+
+
+def _either(arranged: Callable[[str], Coded], choice: Choice, coding: Coding) -> Coded:
+    """What suits, unless what else there is reaches a target that this misses, or comes nearer where none is sure."""
+    found: Coded | None = None
+    missed: list[TargetMissed] = []
+    for arrangement in (choice.first, str(choice.second)):
+        try:
+            made = arranged(arrangement)
+        except TargetMissed as error:
+            missed.append(error)
+            continue
+        found = made if found is None or closer(made, found, coding) else found
+        wasted = coding.target_size is not None and arrangement != "patches" and not tight(found, coding)
+        if not choice.unsure and not wasted:
+            break
+    if found is None:
+        raise min(missed, key=lambda error: reached(error, coding))
+    return found
 
 
 def _check_origin(there: Header, here: Header) -> None:
@@ -113,39 +155,29 @@ def _check_origin(there: Header, here: Header) -> None:
         )
 
 
-def arrangement_for(images: Any, given: bool = False) -> str:
-    """What suits a collection: bands where neighbours are alike and few, else a stack.
-
-    Bands of a spectrum, and frames of a steady movie, are about as far from their neighbours as noise goes; digits and
-    faces are as far from the next as from any other.
-    """
-    n = len(images)
-    if given or n < 8 or len(images.shape) != 3 or n > 20_000:
-        return "stack"
-    places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int))
-    first = np.stack([np.asarray(images[int(i)], np.float64) for i in places])
-    following = np.stack([np.asarray(images[int(i) + 1], np.float64) for i in places])
-    spread = (
-        np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
-    )
-    near = np.square(first - following).mean()
-    return "bands" if near < 0.25 * spread else "stack"
-
-
 def stack_rank(n: int, pixels: int, coding: Coding) -> int:
     """Parts of a stack: more for more pictures, as they share the cost, and for finer steps; few in a small file."""
     finer = 1.0 if coding.step is None else min(max(RANK_STEP / coding.step, 0.5), 4.0)
-    rank = coding.rank or min(MOST_PARTS, max(4, round(finer * math.sqrt(n))))
+    rank = min(coding.rank or min(MOST_PARTS, max(4, round(finer * math.sqrt(n)))), MOST_READ)
     if coding.target_size is not None:
         rank = min(rank, max(1, coding.target_size // 400))
     return max(1, min(rank, n, pixels))
 
 
+def most_rank(arrangement: str, header: Header) -> int:
+    """The most parts, maps, or bands of a patch that there can be."""
+    if arrangement == "patches":
+        return BANDS
+    return min(BANDS_MOST if arrangement == "bands" else MOST_READ, header.shape[0], header.pixels)
+
+
 def coding_bytes(header: Header, coding: Coding) -> int:
     """What coding a collection takes beside its pictures, at most: codes and their copies, parts, and the subset."""
+    if coding.arrangement == "patches":
+        return patches_bytes(header, coding)
     n, pixels = header.shape[0], header.pixels
     rank = min(coding.rank or MOST_PARTS, n, pixels)
-    work = 16 * integer.BLOCK * 4 * (pixels + rank)
+    work = 16 * min(integer.BLOCK, n) * 4 * (pixels + rank)
     return 5 * n * rank + 60 * pixels * rank + 24 * rank * rank + 16 * min(n, stack.SUBSET) * pixels + work
 
 
@@ -156,29 +188,47 @@ def price_of(step: float, pixels: int) -> float:
 
 def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Opened | None, on_stage: OnStage) -> Coded:
     n, pixels = header.shape[0], header.pixels
-    rank, most = stack_rank(n, pixels, coding), min(MOST_PARTS, n, pixels)
-    found: Coded | None = None
+    most = min(coding.rank or MOST_PARTS, most_rank("stack", header))
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
-        while True:
+
+        def made_of(rank: int) -> Coded:
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
-            last = not coding.targets or coding.rank is not None or origin is not None
-            try:
-                made = _drafted(coder, rank, coding, header, meta, origin)
-            except TargetMissed:
-                if found is not None:
-                    return found
-                # more parts come nearer to a quality, fewer to a size
-                following = max(1, rank // 2) if coding.min_psnr is None else min(2 * rank, most)
-                if last or following == rank:
-                    raise
-                rank = following
-                continue
-            if last or tight(made, coding) or (found is not None and not closer(made, found, coding)):
-                return made if found is None or closer(made, found, coding) else found
-            # fewer parts leave less above a quality, more fill what is left of a size
-            found, rank = made, rank // 2 if coding.min_psnr is not None else min(2 * rank, most)
-            if rank == 0 or made.rank >= most:
-                return found
+            return _drafted(coder, rank, coding, header, meta, origin)
+
+        first = stack_rank(n, pixels, coding)
+        return made_of(first) if not coding.targets or origin is not None else _searched(made_of, first, most, coding)
+
+
+def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Coding) -> Coded:
+    """The best of several numbers of parts, `most` at most: doubled or halved, then between what is and is not enough.
+
+    More parts come nearer to a quality, and fill what is left of a size; fewer leave less above a quality, and fit
+    into a size.
+    """
+    found: Coded | None = None
+    missed: TargetMissed | None = None
+    low, high = 0, most + 1
+    while True:
+        try:
+            made = made_of(rank)
+        except TargetMissed as error:
+            better, missed = False, error
+        else:
+            better = found is None or closer(made, found, coding)
+            found = made if better else found
+            if tight(made, coding):
+                break
+        if better != (coding.min_psnr is not None):
+            low = rank
+        else:
+            high = rank
+        between = round(math.sqrt(low * high)) if low and high <= most else 2 * low if low else high // 2
+        rank = min(between, most)
+        if rank <= low or rank >= high or (low and high <= most and high < NEAR * low):
+            break
+    if found is None:
+        raise missed or TargetMissed("the target cannot be reached")
+    return found
 
 
 def _drafted(
@@ -222,13 +272,15 @@ def _drafted(
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
     images = np.asarray(images[:] if not isinstance(images, np.ndarray) else images)
     made: Coded | None
-    rank = max(1, min(coding.rank or BANDS_RANK, BANDS_MOST, len(images), header.pixels))
+    most = most_rank("bands", header)
+    rank = min(coding.rank or BANDS_RANK, most)
     coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
 
     def draft(step: float) -> Coded:
         made = coder.encode(step)
-        on_stage("bands", 1.0)
-        return coded("bands", header, meta, made.sections, rank, mse_of(made.images, images))
+        whole = coded("bands", header, meta, made.sections, rank, mse_of(made.images, images))
+        on_stage("bands", 1.0, whole.size / len(images), whole.psnr_db)
+        return whole
 
     if not coding.targets:
         return draft(coding.step or BANDS_STEP)
@@ -237,11 +289,11 @@ def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: On
         if coding.rank is not None or coding.min_psnr is not None or tight(made, coding):
             return made
     except TargetMissed:
-        if coding.rank is not None or rank >= min(BANDS_MOST, len(images), header.pixels):
+        if coding.rank is not None or rank >= most:
             raise
         made = None
     # more maps come nearer, and fill what is left of a size
-    rank = min(BANDS_MOST, len(images), header.pixels)
+    rank = most
     coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
     finer = meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
     return finer if made is None or closer(finer, made, coding) else made

@@ -148,10 +148,11 @@ def _biases(flags: np.ndarray, weights: np.ndarray, share: np.ndarray) -> np.nda
     return found
 
 
-def code_contexts(coder: Coder, contexts: Contexts | None, k: int) -> Contexts:
+def code_contexts(coder: Coder, contexts: Contexts | None, k: int, most: int | None = None) -> Contexts:
     """The contexts of k parts: biases, log-odds of going on, how many weights above the diagonal are not 0, and these.
 
     The weights go row by row, part by part of those before: for each the gap to the next that is not 0, then its size.
+    A reader takes no more of them than `most`.
     """
     numbers = AdaptiveIntegers(4)
 
@@ -179,6 +180,8 @@ def code_contexts(coder: Coder, contexts: Contexts | None, k: int) -> Contexts:
     count = int(code(None if places is None else np.array([len(places)]), 1, 1)[0])
     if not 0 <= count <= ends[-1]:
         raise InputError("its contexts have more weights than there are places for them")
+    if most is not None and count > most:
+        raise InputError(f"its contexts have {count:,} weights in too few bytes for as many")
     at = np.cumsum(code(None if places is None else np.diff(places, prepend=-1), count, 1)) - 1
     found = code(sizes, count, 2)
     weights = np.zeros((k, k), np.int64)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -11,10 +12,15 @@ from ..metrics import psnr_of_mse
 from .container import pack
 from .header import Header, Meta
 
-OnStage = Callable[[str, float], None]
+
+class OnStage(Protocol):
+    """Is told how coding goes on."""
+
+    def __call__(self, stage: str, done: float, size: float | None = None, psnr_db: float | None = None) -> None:
+        """How much of a stage is done, 0 to 1; where they are known, the bytes of a picture and dB so far."""
 
 
-def silent(stage: str, done: float) -> None:
+def silent(stage: str, done: float, size: float | None = None, psnr_db: float | None = None) -> None:
     """Nobody is told."""
 
 
@@ -33,6 +39,8 @@ class Coded:
         Of the pictures as they are decoded; None when they are exact.
     sections : dict of str to int
         Bytes of each.
+    notes : tuple of str
+        What was asked for and could not be.
     """
 
     data: bytes
@@ -40,6 +48,7 @@ class Coded:
     rank: int
     psnr_db: float | None
     sections: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -47,12 +56,20 @@ class Coded:
         return len(self.data)
 
 
-def coded(mode: str, header: Header, meta: Meta, sections: Mapping[str, bytes], rank: int, mse: float) -> Coded:
+def coded(
+    mode: str, header: Header, meta: Meta, sections: Mapping[str, bytes], rank: int, mse: float,
+    notes: tuple[str, ...] = (),
+) -> Coded:  # fmt: skip
     """The file of these sections; `mse` is in squares of the pixels' own values."""
     meta.check(header)
     whole = {"head": header.pack(), **sections, "meta": meta.pack()}
     sizes = {name: len(data) for name, data in whole.items() if data}
-    return Coded(pack(mode, whole), mode, rank, psnr_of_mse(mse, header.dtype), sizes)
+    return Coded(pack(mode, whole), mode, rank, psnr_of_mse(mse, header.dtype), sizes, notes)
+
+
+def beyond(rank: int | None, arrangement: str, most: int) -> tuple[str, ...]:
+    """The note that a rank is more than there can be."""
+    return (f"rank is {rank:,} ({arrangement} has at most {most:,} here)",) if (rank or 0) > most else ()
 
 
 def mse_of(shown: np.ndarray, pixels: np.ndarray) -> float:

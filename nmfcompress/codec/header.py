@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError, TooLarge
+from ..images.limits import Limits
 from .container import Fields, varint
 
 TYPES = ("uint8", "uint16", "float32", "float64")
@@ -31,7 +32,9 @@ OWN_RANGE, SINGLE = 128, 64
 KINDS = {"icc": 1, "exif": 2, "dpi": 3, "alpha": 4, "names": 5, "numbers": 6, "words": 7, "indices": 8, "mode": 9}
 NAMES = {number: name for name, number in KINDS.items()}
 MOST_META = 2**26  # bytes of it once they are inflated
+META_WORK = 12  # bytes of memory for one of them, at most
 MOST_LETTERS = 2**27  # of labels, each as long as the longest
+LETTER = 4  # bytes of it
 MOST_VALUES = 2**33  # pixel values of all pictures together, whatever is allowed
 MOST_PICTURES = 2**23  # so that what goes with each stays small too
 STRANGE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # halves of characters that stand for no byte
@@ -83,6 +86,11 @@ class Header:
         for side in self.shape:
             count *= side
         return count
+
+    @property
+    def area(self) -> int:
+        """Height times width."""
+        return self.shape[1] * self.shape[2]
 
     @property
     def pixels(self) -> int:
@@ -184,11 +192,13 @@ def _texts(texts: Iterable[object]) -> bytes:
     return STRANGE.sub("\ufffd", whole).encode("utf-8", "surrogateescape")
 
 
-def _array(words: Sequence[str]) -> np.ndarray:
+def _array(words: Sequence[str], limits: Limits | None = None) -> np.ndarray:
     """Words side by side, all as wide as the longest."""
     longest = max(map(len, words), default=0)
     if len(words) * longest > MOST_LETTERS:
         raise TooLarge(f"{len(words):,} labels of up to {longest:,} letters are more than are ever read")
+    if limits is not None:
+        limits.admit(LETTER * len(words) * longest, f"{len(words):,} labels of up to {longest:,} letters")
     return np.array(words)
 
 
@@ -197,21 +207,26 @@ def _numbers(values: np.ndarray) -> bytes:
     return values.astype("<i8").view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
-def read_meta(data: bytes, header: Header) -> Meta:
+def read_meta(data: bytes, header: Header, limits: Limits | None = None) -> Meta:
     """What goes with the pictures again; fields of unknown kinds are passed over.
 
     Raises
     ------
     InputError
         The section is none, or not for as many pictures.
+    TooLarge
+        It needs more memory than `limits` allow.
     """
     if not data:
         return Meta()
     inflate = zlib.decompressobj()
+    most = MOST_META if limits is None else min(MOST_META, limits.max_memory // META_WORK + 1)
     try:
-        plain = inflate.decompress(data, MOST_META)
+        plain = inflate.decompress(data, most)
     except zlib.error:
         raise InputError("is damaged: what goes with its pictures cannot be inflated") from None
+    if limits is not None:
+        limits.admit(META_WORK * len(plain), "what goes with its pictures")
     if not inflate.eof or inflate.unused_data:
         raise InputError("is damaged: what goes with its pictures does not end where it should")
     fields, found, before = Fields(plain), {}, 0
@@ -251,6 +266,6 @@ def read_meta(data: bytes, header: Header) -> Meta:
         else np.cumsum(np.frombuffer(alpha, np.uint8).reshape(shape), axis=0, dtype=np.uint8),
         mode=found.get("mode", b"").decode("utf-8", "replace"),
         names=texts("names"),
-        labels=_array(words) if words else numbers("numbers"),
+        labels=_array(words, limits) if words else numbers("numbers"),
         indices=None if steps is None else np.cumsum(steps),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,13 +15,10 @@ from ..settings import Coding
 from .container import Container
 from .drafts import Coded, OnStage, coded, mse_of, silent
 from .header import TYPES, Header, Meta
-from .patches import decode_patches, encode_patches
+from .patched import coded_patches, patches_bytes
 from .rows import LOSS, Quantized, RowsCoder, read_rows
 from .targets import enough, meet
 
-STEP = 20.0  # of patches, where nothing is asked: good
-STEPS = (1 / 64, 1024.0)  # between which a target is sought
-FINEST_COLOUR = 1.0
 ROWS_STEPS = (1 / 64, 64.0)
 
 
@@ -34,7 +32,8 @@ def encode_image(
     Parameters
     ----------
     pixels : array, shape (h, w) or (h, w, 3)
-        uint8, uint16, or floats within 0..1.
+        uint8, uint16, or floats within 0..1. "rows" takes two and four channels, too: the last may be alpha, and is
+        then no better than the others; in `meta` it is kept without loss.
     arrangement : {"rows", "patches"}, optional
         "rows" factorizes the picture by its pixel rows: a few parts, a blur, to look at. "patches" is for keeping it.
         By default "rows" where only a rank is given, else "patches".
@@ -63,8 +62,13 @@ def encode_image(
 def coded_image(
     pixels: np.ndarray, coding: Coding, meta: Meta | None = None, header: Header | None = None,
     fit: Factorization | None = None, on_stage: OnStage = silent, mask: np.ndarray | None = None,
+    admit: Callable[[int], None] = lambda nbytes: None,
 ) -> Coded:  # fmt: skip
-    """`encode_image` as settings say; `fit`: of its rows, where they are factorized already, with this mask (h, w)."""
+    """`encode_image` as settings say.
+
+    `fit`: of its rows, where they are factorized already, with this mask (h, w); `admit` is told beforehand how many
+    bytes coding takes beside the picture.
+    """
     pixels = checked(pixels, (2, 3))
     header = header or Header((1, *pixels.shape), pixels.dtype, single=True)
     meta = meta or Meta()
@@ -72,7 +76,8 @@ def coded_image(
     if arrangement not in ("rows", "patches"):
         raise UsageError(f"arrangement is {arrangement} for one picture (expected rows or patches)")
     if arrangement == "patches":
-        return _patches(pixels, coding, header, meta, on_stage)
+        admit(patches_bytes(header, coding))
+        return coded_patches(pixels[None], coding, header, meta, on_stage)
     if coding.rank is None and not coding.targets:
         raise UsageError("rank is missing (expected the number of parts, such as 3, a target, or arrangement patches)")
     if fit is not None or not coding.targets:
@@ -130,7 +135,7 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
             made = _rows(pixels, factorize(V, rank, rng=coding.seed, jobs=coding.jobs), coding, header, meta)
         except TargetMissed as error:
             made, missed = None, error
-        on_stage("rank", rank / most)
+        on_stage(f"rank {rank}", rank / most, *((made.size, made.psnr_db) if made is not None else ()))
         better = made is not None and enough(made, coding)
         if made is not None and better:
             found = made if found is None or _preferred(made, found, coding) else found
@@ -153,18 +158,6 @@ def _preferred(made: Coded, found: Coded, coding: Coding) -> bool:
     return made.psnr_db is None or (found.psnr_db is not None and made.psnr_db > found.psnr_db)
 
 
-def _patches(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
-    def draft(step: float) -> Coded:
-        made = encode_patches(pixels, step, rank=coding.rank)
-        on_stage("patches", 1.0)
-        return coded("patches", header, meta, made.sections, coding.rank or 64, mse_of(made.pixels, pixels))
-
-    if not coding.targets:
-        return draft(coding.step or STEP)
-    low = STEPS[0] if pixels.ndim == 2 else FINEST_COLOUR  # chroma of half the size is as near as colour comes
-    return meet(draft, coding, STEP, low, STEPS[1])
-
-
 def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
     """The picture of a `.nmfc` file, (h, w) or (h, w, 3), of the type that it had; of the first `rank` parts, if asked.
 
@@ -183,12 +176,8 @@ def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
 
 
 def decode_single(container: Container, header: Header, rank: int | None, limits: Limits | None = None) -> np.ndarray:
-    """The one picture of mode rows or patches, with the axis that counts pictures."""
-    if container.mode == "rows":
-        shown = read_rows(container, header, limits).pixels(header, rank)
-    else:
-        shown = decode_patches(container.sections, header.shape[1:], header.dtype, rank=rank)
-    return np.asarray(shown)[None]
+    """The one picture of mode rows, with the axis that counts pictures."""
+    return np.asarray(read_rows(container, header, limits).pixels(header, rank))[None]
 
 
 def checked(pixels: np.ndarray, axes: tuple[int, int]) -> np.ndarray:

@@ -11,8 +11,10 @@ from ..images.limits import Limits
 from . import stack
 from .container import Container, unpack
 from .header import Header, Meta, read_header, read_meta
+from .patch_streams import check_count
+from .told import mode_of, told
 
-WORK_BYTES = {"patches": 75, "bands": 26}  # of memory for a value, while these are decoded; others go block by block
+BANDS_BYTES = 26  # of memory for a value, while bands are decoded; other pictures go block by block, or one by one
 
 
 @dataclass(frozen=True)
@@ -48,55 +50,64 @@ class Opened:
         """
         from .bands import decode_bands
         from .image import decode_single
+        from .patched import decode_pictures, decoding_bytes
 
         n = self.header.shape[0]
         if index is not None and len(index) and not 0 <= int(index.min()) <= int(index.max()) < n:
             worst = int(index.max() if index.min() >= 0 else index.min())
             raise InputError(f"index {worst} is beyond its {n:,} pictures")
-        count = n if index is None else len(index)
+        count, mode = n if index is None else len(index), self.container.mode
         each = self.header.dtype.itemsize
-        needs = count * self.header.pixels * (each + WORK_BYTES.get(self.container.mode, each))
+        needs = count * self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(mode, each))
+        needs += decoding_bytes(self.header) if mode == "patches" else 0
         (limits or Limits()).admit(needs, f"decoding {count:,} pictures of {self.header.pixels:,} values")
         if rank is not None and rank < 1:
             raise InputError(f"rank is {rank} (expected a whole number from 1)")
-        mode = self.container.mode
         if mode == "stack":
             return stack.decode(self.container, self.header, index, rank, origin.container if origin else None, limits)
         if mode == "bands":
             return decode_bands(self.container.sections, self.header.shape, self.header.dtype, index=index, rank=rank)
+        if mode == "patches":
+            return decode_pictures(self.container.section("patches"), self.header, index, rank)
         shown = decode_single(self.container, self.header, rank, limits)
         return shown if index is None else shown[index]
 
 
-def open_container(data: bytes) -> Opened:
+def open_container(data: bytes, limits: Limits | None = None) -> Opened:
     """Open the bytes of a `.nmfc` file.
 
     Raises
     ------
     InputError
         They are none, damaged, of a later version, or of a mode that does not go with their shape.
+    TooLarge
+        What goes with the pictures needs more memory than `limits` allow.
     """
     container = unpack(data)
     header = read_header(container.section("head"))
-    if container.mode in ("rows", "patches") and header.shape[0] != 1:
-        raise InputError(f"is damaged: {container.mode} is for one picture, and its header says {header.shape[0]:,}")
-    return Opened(container, header, read_meta(container.sections.get("meta", b""), header), len(data))
+    if container.mode == "rows" and header.shape[0] != 1:
+        raise InputError(f"is damaged: rows is for one picture, and its header says {header.shape[0]:,}")
+    if container.mode == "patches":
+        check_count(header.shape[0])
+    return Opened(container, header, read_meta(container.sections.get("meta", b""), header, limits), len(data))
 
 
 def info(data: bytes) -> dict[str, object]:
-    """What a `.nmfc` file holds, by its header: mode, shape, type, bytes by section, what goes with the pictures."""
+    """What a `.nmfc` file holds, none of it decoded: arrangement, shape, type, bytes by section, what goes with it."""
     opened = open_container(data)
     header, meta = opened.header, opened.meta
     found: dict[str, object] = {
-        "mode": opened.container.mode,
-        "pictures": header.shape[0],
+        "arrangement": opened.container.mode,
+        "images": header.shape[0],
         "width": header.shape[2],
         "height": header.shape[1],
         "channels": header.shape[3] if len(header.shape) == 4 else 1,
+        "mode": mode_of(header.shape, meta.alpha is not None),
         "dtype": header.dtype.name,
         "low": header.low,
         "high": header.high,
         "single": header.single,
+        **told(opened.container, header),
         "bytes": opened.size,
         "bits_per_pixel": 8 * opened.size / (header.shape[0] * header.shape[1] * header.shape[2]),
         "ratio": header.values * header.dtype.itemsize / opened.size,

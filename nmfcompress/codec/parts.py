@@ -81,7 +81,7 @@ def read_parts(container: Container, header: Header, limits: Limits | None = Non
     """The parts of a file, all of which is doubted."""
     fields = Fields(container.section("parts"))
     k, unit, white = fields.varint(), fields.varint(), fields.varint()
-    if not 1 <= k <= MOST_PARTS or not 1 <= unit <= 256 or not 1 <= white <= whitest(header.dtype):
+    if not 1 <= k <= min(MOST_PARTS, header.pixels) or not 1 <= unit <= 256 or not 1 <= white <= whitest(header.dtype):
         raise InputError(f"is damaged: it says that it has {k:,} parts")
     steps = np.array([fields.varint() for _ in range(k)])
     h, w, c = (*header.shape[1:], 1)[:3]

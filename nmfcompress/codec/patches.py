@@ -1,19 +1,26 @@
-"""One picture <-> bytes, by its patches: a smooth part, and what is left of each patch as a sum of cosine atoms.
+"""Pictures <-> bytes, by their patches: a smooth part, and what is left of each patch as a sum of cosine atoms.
 
 A picture of three channels becomes luma and two chroma planes of half the size (BT.601, as in JPEG). Each plane is cut
 into patches of 8, 16 or 32 pixels (patch_blocks.py), whose codes come as binary decisions with probabilities from
 small networks (patch_model.py); at the end a larger network mends the picture (patch_filter.py). What any of them
-learned from photographs is part of the program (patch_tables.py). The stream is the section "patches":
+learned from photographs is part of the program (patch_tables.py). Of one picture the section "patches" is:
 
     0   step, in 1 / 65536 of a grey level of 8 bits: unsigned, 32 bits, little-endian
     4   bands kept, 1 to 64; above that bit 7: the picture is mended
     5   the binary logarithm of the lanes
     6   decisions (entropy.py), one chunk
+
+Of n pictures, 2 to 65536, which nothing but these numbers joins, so that any of them is decoded alone, it is:
+
+    0   step, as above
+    4   bands kept, 1 to 64
+    5   the lengths of n streams, varints from 1, which add up to all that follows them
+        the streams, one a picture in their order: a byte, the binary logarithm of the lanes, above that bit 7: this
+        picture is mended; then its decisions, one chunk
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,17 +30,23 @@ from .entropy import BITS, ONE, Reader, Writer
 from .patch_blocks import FINE
 from .patch_filter import mend
 from .patch_planes import Decoded, Source, code_planes
+from .patch_streams import (
+    BANDS,
+    LEAST_STEP,
+    MOST_LANE_BITS,
+    MOST_STEP,
+    ONE_STEP,
+    SECTION,
+    Stream,
+    Streams,
+    pack_streams,
+    read_streams,
+)
 
-SECTION = "patches"
-HEAD = struct.Struct("<IBB")
-ONE_STEP = 65536  # a grey level
-LEAST_STEP, MOST_STEP = ONE_STEP // 64, ONE_STEP * 2048
-BANDS = 64
-MENDED = 128
 LEAST_MENDED = 4 * ONE_STEP  # the network has seen no finer steps
 PRICE = 0.1  # of a bit, in squared steps: higher makes smaller files at the same step
-MOST_LANE_BITS = 9
 LANE_WORTH = 400  # bytes: a lane costs 2 of them
+ENCODE_BYTES, DECODE_BYTES = 240, 200  # of memory for a pixel of the picture in work, whatever its channels and type
 
 
 @dataclass(frozen=True)
@@ -67,21 +80,34 @@ def encode_patches(pixels: np.ndarray, step: float, *, rank: int | None = None) 
     InputError
         The picture is empty or of another shape.
     """
+    whole, bands = whole_step(step), kept_bands(rank)
+    stream, shown = encode_stream(pixels, whole, bands)
+    return EncodedPatches({SECTION: pack_streams(Streams(whole, bands, [stream]))}, shown)
+
+
+def whole_step(step: float) -> int:
+    """The step, of grey levels of 8 bits, as it stands in the file."""
+    return int(np.clip(round(step * ONE_STEP), LEAST_STEP, MOST_STEP))
+
+
+def kept_bands(rank: int | None) -> int:
+    """How many bands are kept of each patch."""
+    return BANDS if rank is None else min(max(rank, 1), BANDS)
+
+
+def encode_stream(pixels: np.ndarray, step: int, bands: int) -> tuple[Stream, np.ndarray]:
+    """The stream of one picture, and what it decodes to; as `encode_patches`, the step as it stands in the file."""
     if pixels.ndim not in (2, 3) or pixels.size == 0 or pixels.shape[2:] not in ((), (3,)):
         raise InputError(f"patches are cut from pictures of 1 or 3 channels, not from an array {pixels.shape}")
-    whole = int(np.clip(round(step * ONE_STEP), LEAST_STEP, MOST_STEP))
-    bands = BANDS if rank is None else min(max(rank, 1), BANDS)
     coder = Recorder()
-    shapes = plane_shapes(pixels.shape)
-    decoded = code_planes(coder, shapes, whole, bands, Source(to_planes(pixels), PRICE))
+    decoded = code_planes(coder, plane_shapes(pixels.shape), step, bands, Source(to_planes(pixels), PRICE))
     best, mended = to_pixels(decoded, pixels.shape, pixels.dtype, None), False
-    if whole >= LEAST_MENDED:
-        other = to_pixels(decoded, pixels.shape, pixels.dtype, whole)
+    if step >= LEAST_MENDED:
+        other = to_pixels(decoded, pixels.shape, pixels.dtype, step)
         mended = _error(other, pixels) < _error(best, pixels)
         best = other if mended else best
     lane_bits = coder.lane_bits()
-    head = HEAD.pack(whole, bands | (MENDED if mended else 0), lane_bits)
-    return EncodedPatches({SECTION: head + coder.finish(1 << lane_bits)}, best)
+    return Stream(mended, lane_bits, coder.finish(1 << lane_bits)), best
 
 
 def decode_patches(
@@ -102,18 +128,21 @@ def decode_patches(
     InputError
         The bytes are not those of such a picture.
     """
-    data = sections.get(SECTION, b"")
-    if len(data) < HEAD.size:
-        raise InputError(f'the section "{SECTION}" is missing or cut off')
-    step, bands, lane_bits = HEAD.unpack_from(data)
-    bands, mended = bands & (MENDED - 1), bool(bands & MENDED)
-    if not LEAST_STEP <= step <= MOST_STEP or not 1 <= bands <= BANDS or lane_bits > MOST_LANE_BITS:
-        raise InputError(f'the section "{SECTION}" begins with numbers that are out of range')
-    reader = Reader([data[HEAD.size :]], 1 << lane_bits)
+    return decode_stream(read_streams(sections.get(SECTION, b""), 1), 0, shape, dtype, rank)
+
+
+def decode_stream(
+    streams: Streams, place: int, shape: tuple[int, ...], dtype: np.dtype | type, rank: int | None = None
+) -> np.ndarray:
+    """Decode the picture of one stream, as `decode_patches`."""
+    if len(shape) == 3 and shape[2] != 3:
+        raise InputError(f"is damaged: patches have 1 or 3 channels, its header says {shape[2]}")
+    step, bands, one = streams.step, streams.bands, streams.each[place]
+    reader = Reader([one.decisions], 1 << one.lane_bits)
     keep = bands if rank is None else min(max(rank, 1), bands)
     decoded = code_planes(reader, plane_shapes(shape), step, bands, None, keep)
     reader.finish()
-    return to_pixels(decoded, shape, np.dtype(dtype), step if mended and keep == bands else None)
+    return to_pixels(decoded, shape, np.dtype(dtype), step if one.mended and keep == bands else None)
 
 
 class Recorder:

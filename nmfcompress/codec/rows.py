@@ -32,6 +32,7 @@ MOST_SUM = 2.0**47
 FINEST = 2**15  # levels of an entry, about, at the finest
 MOST_PARTS = 4096
 BLOCK = 2**20  # values that are computed together
+FINEST_STEP = 1 / 64  # grey levels, where the size of factors is told
 LOSS = 0.05  # dB that the quantizer may cost where no target is given
 
 
@@ -127,3 +128,19 @@ def read_rows(container: Container, header: Header, limits: Limits | None = None
     if w.min() < 0 or h.min() < 0 or largest >= 2.0**53:
         raise InputError("is damaged: its factors are beyond all measure")
     return Quantized(scales, w, h)
+
+
+def size_of(V: np.ndarray, fit: Factorization, rows: int | None = None) -> int:
+    """Bytes of both factors of V (m, n) in integers, about: at the step that ought to cost LOSS.
+
+    `rows`: how many rows there are, where V and W are a sample of them.
+    """
+    most, squares = float(peak(V.dtype)), 0.0
+    for first in range(0, len(V), 1024):
+        some = slice(first, first + 1024)
+        squares += float(np.square(V[some] / most - fit.W[some] @ fit.H).sum())
+    spared = squares / V.size * (10 ** (LOSS / 10) - 1)
+    step = max(255 * math.sqrt(12 * spared / (2 * len(fit.H))), FINEST_STEP)
+    sections = RowsCoder(V, fit).quantized(step).sections(1)
+    weights = len(sections.pop("weights")) * (1 if rows is None else rows / len(V))
+    return round(weights) + sum(map(len, sections.values()))

@@ -13,6 +13,10 @@ origin    instead of `parts` and `curve`, where they are those of another file: 
 
 A picture is x = sum over parts of code * steps_j * m_j, an integer; its level the curve at x (tone.py), in 1/256 of a
 grey level; its value (level * white + 32640) div 65280 in whole numbers, level * white / (65280 * 65535) as floats.
+
+A reader refuses what no writer makes, as it would keep it at work for hours: more parts than a picture has values; more
+weights than 32 for each byte of `contexts`; more decisions in `codes` than 2^23, 4 for each value of all pictures and
+2^8 for each byte of the section together, where each call of the coder counts as 256 more.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import numpy as np
 from ..errors import InputError
 from ..factor.crew import Each
 from ..images.limits import Limits
+from ..metrics import psnr_of_mse
 from . import integer
 from .container import Container, Fields, varint
 from .contexts import LARGEST, WEIGHT_BITS, Contexts, code_codes, code_contexts, learn
@@ -39,8 +44,12 @@ from .tone import Curve
 PICTURES = 2048  # of a chunk
 MOST_PICTURES = 2**14  # likewise, of a chunk that is read
 STEPS = 2**17  # that a chunk takes to decode, about, however few bits it has
-TOGETHER = 16  # chunks that are decoded side by side,
+TOGETHER = 16  # chunks that are coded side by side
+SIDE_BY_SIDE = TOGETHER * PICTURES  # pictures whose chunks are decoded side by side,
 AT_ONCE = 2**25  # as long as they have no more codes than these
+# What has even one bit in thirty decisions stays below; a part takes at most 255 a picture, and has a value at least.
+WORK, WORK_OF_VALUE, WORK_OF_BYTE = 2**23, 4, 2**8
+WEIGHTS_OF_BYTE = 32  # one costs more than a quarter of a bit: 10 bits are what it is worth
 SUBSET = 12_000  # pictures that parts are learned from
 LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
 FAR = 1.6  # times the price that codes were found at: beyond it they are sought anew
@@ -78,7 +87,7 @@ class StackCoder:
         A map over blocks.
     seed : int
     on_stage : callable
-        Called with what is done, and how much of it.
+        Told what is done, how much of it, and what it comes to.
     """
 
     def __init__(self, images: np.ndarray, header: Header, each: Each, seed: int, on_stage: OnStage):
@@ -121,16 +130,21 @@ class StackCoder:
                 parts = integer.revived(parts, fit, lambda rows: V[rows], Q, price, self._rng)
             if turn >= PLAIN + 3:
                 price = steer(price, fit.mse, fit.bits() / 8 / len(V))
-            self._on_stage("train", (turn + 1) / LEARNING)
+            self._tell("train", (turn + 1) / LEARNING, fit, len(V))
         self._Q = Q
         if n > SUBSET:
             self._Q = np.zeros((len(parts.H), n), np.uint8)
             for turn in range(PASSES):
                 parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, True)
-                self._on_stage("passes", (turn + 1) / PASSES)
+                self._tell("passes", (turn + 1) / PASSES, fit, n)
         self._keep(parts)
         self._price = price
         return price
+
+    def _tell(self, stage: str, done: float, fit: integer.Fit, count: int, parts: int = 0) -> None:
+        """What a pass over `count` pictures comes to; `parts`: bytes of theirs, once they are known."""
+        psnr, size = psnr_of_mse(fit.mse, np.dtype(np.uint8)), fit.bits() / 8 + parts
+        self._on_stage(stage, done, size / count, None if psnr is None else psnr + self.spare_db)
 
     def _round(
         self, parts: Parts, Q: np.ndarray, read: integer.Read, price: float, fresh: bool, bend: bool
@@ -165,6 +179,7 @@ class StackCoder:
         for turn in range(2):
             fit = integer.seek(self._read, self._Q, Seeker(self.parts, price), self._each, fresh=turn == 0)
             self.parts = replace(self.parts, rates=fit.rates().astype(np.float32))
+            self._tell("passes", (turn + 1) / 2, fit, len(self._images))
 
     def draft(self, price: float) -> Draft:
         """The collection at this price: codes sought again for the parts as they are stored, then coded.
@@ -176,22 +191,26 @@ class StackCoder:
         Q = self._Q.copy()
         kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
         parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
-        # far from the price that they were found at, codes would not find their way
-        anew = not 1 / FAR <= price / self._price <= FAR
+        # far above the price that they were found at, codes would not find their way; below it they do
+        anew = price > FAR * self._price
+        sections = {"origin": kept.digest()} if self._given is not None else kept.sections()
+        rounds, n, beside = len(ROUNDS_OF_PRICE) + 2, len(self._images), sum(map(len, sections.values()))
         for turn, share in enumerate(ROUNDS_OF_PRICE):
             seeker = Seeker(parts, share * price)
-            integer.seek(self._read, Q, seeker, self._each, fresh=anew and turn == 0, rounds=1)
+            fit = integer.seek(self._read, Q, seeker, self._each, fresh=anew and turn == 0, rounds=1)
+            self._tell("refit", (turn + 1) / rounds, fit, n, beside)
         contexts = learn(Q, np.random.default_rng(self._seed))
         for turn in range(2):  # the codes in the light of the contexts, and these in the light of the codes
             parts = replace(parts, rates=contexts.onward_bits())
             seeker = Seeker(parts, price, contexts.costs)
-            integer.seek(self._read, Q, seeker, self._each, fresh=False, rounds=1)
+            fit = integer.seek(self._read, Q, seeker, self._each, fresh=False, rounds=1)
             contexts = learn(Q, np.random.default_rng(self._seed)) if turn == 0 else contexts.again(Q)
-            self._on_stage("refit", (turn + 1) / 2)
-        sections = {"origin": kept.digest()} if self._given is not None else kept.sections()
+            self._tell("refit", (turn + rounds - 1) / rounds, fit, n, beside)
+        self._on_stage("coding", 0.0)
         sections |= {"contexts": _coded_contexts(contexts), "codes": encode_codes(Q, contexts)}
-        self._on_stage("coding", 1.0)
-        return Draft(sections, self._mse(Shower(kept, self._header), Q), price)
+        mse = self._mse(Shower(kept, self._header), Q)
+        self._on_stage("coding", 1.0, sum(map(len, sections.values())) / n, psnr_of_mse(mse, self._header.dtype))
+        return Draft(sections, mse, price)
 
     def _mse(self, shower: Shower, Q: np.ndarray) -> float:
         def share(rows: slice) -> float:
@@ -211,7 +230,7 @@ def _coded_contexts(contexts: Contexts) -> bytes:
 def read_contexts(data: bytes, k: int) -> Contexts:
     """The contexts of k parts again."""
     reader = Reader([data[1:]], _lanes(data))
-    contexts = code_contexts(reader, None, k)
+    contexts = code_contexts(reader, None, k, WEIGHTS_OF_BYTE * len(data))
     reader.finish()
     return contexts
 
@@ -259,12 +278,15 @@ class Codes:
     n : int
         Pictures that there are.
     contexts : Contexts
+    pixels : int
+        Values of each picture.
     """
 
-    def __init__(self, data: bytes, n: int, contexts: Contexts):
+    def __init__(self, data: bytes, n: int, contexts: Contexts, pixels: int):
         fields = Fields(data)
         fields.byte()
         self._lanes, self._contexts, self._n = _lanes(data), contexts, n
+        self._work: int | None = WORK + WORK_OF_VALUE * n * pixels + WORK_OF_BYTE * len(data)
         self.pictures = fields.varint()
         if not 1 <= self.pictures <= MOST_PICTURES:
             raise InputError(f"is damaged: its chunks have {self.pictures:,} pictures")
@@ -277,8 +299,9 @@ class Codes:
         first = numbers.start * self.pictures
         count = min(self._n, numbers.stop * self.pictures) - first
         there = _there(count, self.pictures)
-        reader = Reader([self._streams[number] for number in numbers], self._lanes)
+        reader = Reader([self._streams[number] for number in numbers], self._lanes, self._work)
         found = code_codes(reader, None, there, self._contexts, rank)
+        self._work = reader.left
         if rank is None or rank >= len(self._contexts.bias):
             reader.finish()
         return found.reshape(len(found), -1)[:, :count]
@@ -292,11 +315,12 @@ def decode(
     parts = read_parts(origin_of(container, origin), header, limits)
     k = len(parts.steps)
     contexts = read_contexts(container.section("contexts"), k)
-    codes = Codes(container.section("codes"), header.shape[0], contexts)
+    codes = Codes(container.section("codes"), header.shape[0], contexts, header.pixels)
     wanted = np.arange(header.shape[0]) if index is None else index
     shower = Shower(parts, header, rank)
     shown = np.empty((len(wanted), *header.shape[1:]), header.dtype)
-    for numbers in _runs(np.unique(wanted // codes.pictures), max(1, min(TOGETHER, AT_ONCE // (k * codes.pictures)))):
+    together = max(1, min(SIDE_BY_SIDE, AT_ONCE // k) // codes.pictures)
+    for numbers in _runs(np.unique(wanted // codes.pictures), together):
         Q = codes.chunks(numbers, rank)
         first = numbers.start * codes.pictures
         places = np.flatnonzero((wanted >= first) & (wanted < first + Q.shape[1]))

@@ -70,7 +70,8 @@ def meet(
             fits = (step, made)
             kept = made if kept is None or closer(made, kept, coding) else kept
             if tight(made, coding):
-                return made
+                # a coarser one may be more alike, though it leaves more of a size
+                return kept if coding.target_size is not None else made
         else:
             fails = (step, made)
         if fits is not None and fails is not None:
@@ -79,7 +80,7 @@ def meet(
         else:
             following = _onward(step, made, coding, low, high, fall, alike)
     if kept is None:
-        raise TargetMissed(_best(fails[1] if fails else None, coding))
+        raise _missed(fails[1] if fails else None, coding)
     return kept
 
 
@@ -131,9 +132,27 @@ def _miss(made: Measured, coding: Coding) -> float:
     return (200.0 if made.psnr_db is None else made.psnr_db) - (coding.min_psnr or 0) - AIM_DB
 
 
-def _best(made: Measured | None, coding: Coding) -> str:
+class BestKnown(TargetMissed):
+    """A target that is missed, and what is reached: bytes, or dB."""
+
+    def __init__(self, message: str, best: float | None):
+        super().__init__(message)
+        self.best = best
+
+
+def reached(error: TargetMissed, coding: Coding) -> float:
+    """What is least of the error that comes nearest to the target."""
+    best = error.best if isinstance(error, BestKnown) else None
+    if best is None:
+        return math.inf
+    return best if coding.target_size is not None else -best
+
+
+def _missed(made: Measured | None, coding: Coding) -> TargetMissed:
     if coding.target_size is not None:
-        reached = "" if made is None else f", {made.size:,} bytes is the least"
-        return f"{coding.target_size:,} bytes cannot be reached{reached}"
-    reached = "" if made is None or made.psnr_db is None else f", {made.psnr_db:.2f} dB is the best"
-    return f"{coding.min_psnr:g} dB cannot be reached{reached}"
+        size = None if made is None else made.size
+        words = "" if size is None else f", {size:,} bytes is the least"
+        return BestKnown(f"{coding.target_size:,} bytes cannot be reached{words}", size)
+    psnr = None if made is None else made.psnr_db
+    words = "" if psnr is None else f", {psnr:.2f} dB is the best"
+    return BestKnown(f"{coding.min_psnr:g} dB cannot be reached{words}", psnr)

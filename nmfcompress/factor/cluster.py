@@ -209,7 +209,9 @@ class Cluster:
         if m < n:  # so few rows that one machine does
             return start.svd_floor(self.V, rank, map) if m <= start.WIDEST else None
         return (
-            start.floor_of(self.total(partial(_gram_of_rows, scale=self.V.scale)), rank) if n <= start.WIDEST else None
+            float(start.floors_of(self.total(partial(_gram_of_rows, scale=self.V.scale)))[rank])
+            if n <= start.WIDEST
+            else None
         )
 
 

@@ -181,6 +181,15 @@ def truncated_svd(
 def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
     """The loss of the best approximation of rank `ranks` without the sign constraint (Eckart and Young 1936).
 
+    None where min(m, n) is above 2,048.
+    """
+    found = floors(V, each)
+    return None if found is None else float(found[min(ranks, len(found) - 1)])
+
+
+def floors(V: Blocks, each: Each) -> np.ndarray | None:
+    """svd_floor of every rank from 0, shape (min(m, n) + 1,).
+
     From the eigenvalues of the smaller of Vt V and V Vt, in float64; None where min(m, n) is above 2,048.
     """
     m, n = V.shape
@@ -195,13 +204,14 @@ def svd_floor(V: Blocks, ranks: int, each: Each) -> float | None:
         step = max(1, SLAB // n)
         slabs = [slice(first, min(first + step, m)) for first in range(0, m, step)]
         gram = np.concatenate(list(each(lambda rows: _lower_rows(V, rows, slabs), slabs)))
-    return floor_of(gram, ranks)
+    return floors_of(gram)
 
 
-def floor_of(gram: np.ndarray, ranks: int) -> float:
-    """svd_floor from the products of V's columns (or rows) with one another, of which the lower triangle is read."""
-    values = np.linalg.eigvalsh(gram)[::-1]
-    return float(np.sqrt(np.maximum(values[ranks:], 0).sum()))
+def floors_of(gram: np.ndarray) -> np.ndarray:
+    """The same from the products of V's columns (or rows) with one another, of which the lower triangle is read."""
+    values = np.maximum(np.linalg.eigvalsh(gram), 0)
+    found: np.ndarray = np.sqrt(np.concatenate([[0.0], np.cumsum(values)])[::-1])
+    return found
 
 
 def _add_gram(gram: np.ndarray, X: np.ndarray, strips: list[slice], each: Each) -> None:

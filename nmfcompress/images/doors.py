@@ -30,6 +30,7 @@ CHUNK = 2**20
 NOTHING = np.dtype(np.void)
 PACKED = 2**16  # input of a gzip: small, for it is read again for each of its members
 PIECEWISE = "an array in a .npy or uncompressed .npz, images first, is read a piece at a time"
+DIRECTORY = 2**20  # bytes that list 10,000 arrays
 NPY_HEADER = 10_000  # NumPy's own bound on the text of a header, which it parses as Python literals
 
 
@@ -134,6 +135,8 @@ def broken(what: str) -> Iterator[None]:
 
 def open_npz(source: Source) -> list[Entry]:
     """The `.npy` members of a zip archive."""
+    if (listed := _directory(source)) > DIRECTORY:
+        raise InputError(f"is a zip archive with a directory of {listed:,} bytes, at most {DIRECTORY:,} are read")
     try:
         archive = zipfile.ZipFile(source.file)
     except zipfile.BadZipFile:
@@ -148,6 +151,18 @@ def open_npz(source: Source) -> list[Entry]:
         raise InputError("this is a zip archive without arrays (no .npy in it)")
     twice = {name for name, times in Counter(member.filename for member in members).items() if times > 1}
     return [_npz_member(archive, member, member.filename in twice) for member in members]
+
+
+def _directory(source: Source) -> int:
+    """Bytes of a zip's directory, as the records at its end say: zipfile reads it whole, and makes far more of it."""
+    source.file.seek(max(source.size - 2**16 - 22 - 20 - 56, 0))
+    tail = source.file.read()
+    plain = tail[-22:-18] == b"PK\5\6" and tail[-2:] == b"\0\0"  # without a comment; as zipfile looks for it
+    end = len(tail) - 22 if plain else tail.rfind(b"PK\5\6")
+    if end < 0 or tail[end - 20 : end - 16] != b"PK\6\7":
+        return int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    wide = tail.rfind(b"PK\6\6", 0, end)
+    return int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else source.size
 
 
 def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) -> Entry:

@@ -84,8 +84,10 @@ def writing(
                 os.fsync(stream.fileno())
             _publish(temporary, final, overwrite)
         finally:
-            with suppress(FileNotFoundError):
+            try:  # noqa: SIM105 - no call before it, at which a second signal could raise
                 os.unlink(temporary)
+            except FileNotFoundError:
+                pass
         _sync_folder(folder)
 
 

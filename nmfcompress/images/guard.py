@@ -24,7 +24,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
-from .limits import WORK_BYTES, Limits
+from .limits import WORK_BYTES, Limits, size
 from .sniff import HEAD, describe
 
 # Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
@@ -109,7 +109,7 @@ def _stream(source: str | bytes | os.PathLike[str], name: str | None, limits: Li
             return
         data = file.read(limits.max_memory + 1)  # a pipe has no size to ask for, and cannot be rewound
         if len(data) > limits.max_memory:
-            raise TooLarge(f"holds more than {limits.max_memory:,} bytes (--max-memory)", name)
+            raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)} (pass more, or a file)", name)
         yield io.BytesIO(data)
 
 
@@ -206,14 +206,27 @@ def _too_large(pixels: int, name: str | None, limits: Limits) -> TooLarge:
     except TooLarge as error:
         error.source = name
         return error
-    return TooLarge(f"its header says {pixels:,} pixels, at most {limits.max_pixels:,} are read", name)
+    return TooLarge(limits.too_many(pixels, f"{pixels:,} pixels"), name)
 
 
 def _unknown(head: bytes) -> str:
     kind = describe(head[:HEAD])
     if kind is None and (word := _signature(head)):
+        if word == "JPEG" and (bits := _jpeg_bits(head)) > 8:
+            return f"has {bits} bits a channel (expected 8 in a JPEG: save it as PNG or TIFF)"
         return f"broken {word} data (its header cannot be read)"
     return f"is {kind or 'not a picture'}, expected a picture ({READS}) or an array archive (npz, npy, IDX, .mat)"
+
+
+def _jpeg_bits(head: bytes) -> int:
+    """How many bits a channel has, 0 where the first bytes of the file do not say."""
+    place = 2
+    while head[place : place + 1] == b"\xff":
+        marker, length = head[place + 1 : place + 2], int.from_bytes(head[place + 2 : place + 4], "big")
+        if b"\xc0" <= marker <= b"\xcf" and marker not in (b"\xc4", b"\xc8", b"\xcc"):
+            return int.from_bytes(head[place + 4 : place + 5], "big")
+        place += 2 + length
+    return 0
 
 
 def _signature(head: bytes) -> str | None:

@@ -62,15 +62,24 @@ class Limits:
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
         if width * height > self.max_pixels:
-            raise TooLarge(f"its header says {width} x {height} pixels, at most {self.max_pixels:,} are read")
+            raise TooLarge(self.too_many(width * height, f"{width} x {height} pixels"))
         self.admit(width * height * samples * WORK_BYTES, f"a picture of {width} x {height} x {samples}")
+
+    def too_many(self, pixels: int, what: str) -> str:
+        """What to say of a picture whose header says that it has so many pixels."""
+        return f"its header says {what}, at most {self.max_pixels:,} are read (pass --max-pixels {pixels})"
 
     def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
         Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
         """
-        self.admit(held + 4 * rank * (3 * m + 10 * n), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        self.admit(held + fit_bytes(m, n, rank), f"rank {rank} for a matrix of {m:,} x {n:,}")
+
+
+def fit_bytes(m: int, n: int, rank: int) -> int:
+    """Bytes of the factors of an (m, n) matrix and the work on them: see `admit_fit`."""
+    return 4 * rank * (3 * m + 10 * n)
 
 
 def in_flight(m: int, n: int, jobs: int) -> int:
@@ -101,6 +110,7 @@ def ask(nbytes: int) -> str:
     return f"{-(-nbytes // 10**6)}MB" if nbytes < 10**9 else f"{-(-nbytes // 10**9)}GB"
 
 
-def limits_of(max_memory: int | None) -> Limits:
-    """Limits with this much memory, or with the default for None."""
-    return Limits() if max_memory is None else Limits(max_memory)
+def limits_of(max_memory: int | None, max_pixels: int | None = None) -> Limits:
+    """Limits with this much memory and so many pixels of a picture, or with the default for None."""
+    pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
+    return Limits(max_pixels=pixels) if max_memory is None else Limits(max_memory, pixels)

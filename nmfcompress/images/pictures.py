@@ -9,6 +9,7 @@ import math
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -56,6 +57,10 @@ UNKEPT = {
     "photoshop": "Photoshop data",
     "comment": "comment",
     "text": "text",
+}
+UNREAD = {  # what Pillow passes over, by how it begins; and what the pixels begin with
+    "JPEG2000": (b"\xff\x4f\xff\x51", {b"colr\2": "ICC profile", b"JpgTiffExif->JP2": "EXIF"}),
+    "GIF": (b"\0\x2c\0", {b"ICCRGBG1": "ICC profile"}),
 }
 WORDS = {"1": "1 bit a pixel turned into grey 0 and 255", "RGBX": "unused fourth channel dropped"}
 
@@ -143,10 +148,10 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
     if turn in TURNS:
         notes.append(f"orientation {turn} applied")
     left_out = [word for key, word in UNKEPT.items() if image.info.get(key) or (key == "text" and _texts(image))]
+    left_out += _unread(file)
     if left_out:
         notes.append(f"{' and '.join(left_out)} dropped")
-    told = image.format != "TIFF" or X_RESOLUTION in image.tag_v2  # type: ignore[attr-defined]
-    dpi = _dpi(image.info.get("dpi")) if told else None  # Pillow makes up one for a TIFF without
+    dpi = _dpi(image.info.get("dpi")) if _tells_resolution(image) else None
     return Picture(
         pixels=pixels,
         levels=levels,
@@ -164,6 +169,13 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
 def _texts(image: Image.Image) -> bool:
     """Whether a PNG has text chunks; XMP, which Pillow counts among them, has a word of its own."""
     return any(key != "XML:com.adobe.xmp" for key in getattr(image, "text", {}))
+
+
+def _unread(file: Opened) -> list[str]:
+    """What the file has of those things that Pillow passes over in its format."""
+    pixels, words = UNREAD.get(file.image.format or "", (b"", {}))
+    before = file.head.split(pixels, 1)[0] if pixels else b""
+    return [word for mark, word in words.items() if mark in before]
 
 
 def _admit(file: Opened) -> None:
@@ -330,6 +342,17 @@ def _upright(raw: bytes) -> bytes:
         if tag == ORIENTATION:
             struct.pack_into(order + ("I" if kind == 4 else "H"), data, place + 8, 1)
     return bytes(data)
+
+
+def _tells_resolution(image: Image.Image) -> bool:
+    """Whether the file does; Pillow makes one up for a TIFF without, and for a JPEG whose EXIF has none."""
+    if image.format == "TIFF":
+        return X_RESOLUTION in image.tag_v2  # type: ignore[attr-defined]
+    if image.format not in ("JPEG", "MPO") or image.info.get("jfif_unit") in (1, 2):
+        return True
+    with suppress(Exception):  # of an EXIF that cannot be read
+        return X_RESOLUTION in image.getexif()
+    return False
 
 
 def _dpi(found: Any) -> tuple[float, float] | None:

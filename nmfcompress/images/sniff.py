@@ -47,6 +47,7 @@ _STRANGERS = (
     (b"\xc5\xd0\xd3\xc6", "an EPS or PostScript file"),
     (b"MATLAB 7.3 MAT-file", "an HDF5 file (MATLAB 7.3 saves so: save with -v7)"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (MATLAB 7.3 saves so: save with -v7)"),
+    (b"\x93NMFC", "a .nmfc file already (nmfc decompress brings its pictures back)"),
     (b"PK\5\6", "a zip archive without arrays"),
     (b"PK\3\4", "a zip archive"),
     (b"\x93NUMPY", "a NumPy array"),

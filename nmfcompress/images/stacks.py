@@ -68,6 +68,7 @@ def read_stack(
     gray: bool = False,
     resize: tuple[int, int] | None = None,
     name: str | None = None,
+    collection: bool = True,
     limits: Limits | None = None,
 ) -> Stack:
     """Read a collection of images of one size.
@@ -77,7 +78,7 @@ def read_stack(
     source : path, bytes, or list of paths
         An npz, npy, IDX (.gz too) or .mat archive, a picture with several frames, a folder of pictures (in order
         of their names), or a list of pictures.
-    key, axis, order, split
+    key, axis, order, split, collection
         As for `read_archive`; for archives only.
     gray : bool
         Colour is made one channel first.
@@ -125,7 +126,9 @@ def read_stack(
             return _stacked(read_frames(single, name=known, gray=gray, limits=limits), count, [known], resize, limits)
     if resize is not None:
         raise UsageError("--resize is for folders and lists of pictures, not for archives")
-    stack = read_archive(single, name=known, key=key, axis=axis, order=order, split=split, limits=limits)
+    stack = read_archive(
+        single, name=known, key=key, axis=axis, order=order, split=split, collection=collection, limits=limits
+    )
     return replace(stack, images=to_gray(stack.images)) if gray and stack.images.ndim == 4 else stack
 
 
@@ -156,7 +159,7 @@ def _stacked(
                     images[place] = pixels
                 else:
                     cache.append(pixels)
-            for note in (*picture.notes, *(["alpha left out"] if picture.alpha is not None else [])):
+            for note in (*picture.notes, *_left_out(picture)):
                 if not note.startswith("frame "):
                     notes[note].append(name)
             done = place + 1
@@ -165,6 +168,13 @@ def _stacked(
             indices=np.arange(done), single=False, files=tuple(names) if len(names) == done else (),
             notes=tuple(_counted(note, where, count) for note, where in notes.items()),
         )  # fmt: skip
+
+
+def _left_out(picture: Picture) -> list[str]:
+    """A note of what a collection has no place for."""
+    words = {"alpha": picture.alpha, "ICC profile": picture.icc, "EXIF": picture.exif, "resolution": picture.dpi}
+    lost = [word for word, value in words.items() if value is not None]
+    return [f"{', '.join(lost)} left out"] if lost else []
 
 
 def _counted(note: str, where: list[str], count: int) -> str:

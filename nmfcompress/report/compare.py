@@ -10,12 +10,13 @@ import numpy as np
 
 from .. import metrics
 from ..errors import InputError, NmfcError
-from .bjontegaard import Delta, delta
+from .bjontegaard import Delta, delta, front
 from .rivals import Codec
 
 LOOKED_AT = 2**22  # pixel values of which the SSIM is taken: evenly spaced images of a larger collection
 NEAR = 0.02  # of the size of the side-by-side picture, which is near enough
 TRIES = 3  # more encodings of one codec to come that near
+FAR = 1.6  # times the size: a codec whose nearest rate is farther is named, not shown
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class Curve:
         """Bytes of each rate."""
         return [p.bytes for p in self.points]
 
+    def far(self, size: int) -> bool:
+        """Whether its nearest rate is too far from a size to be shown as of that size."""
+        return all(max(some / size, size / some) > FAR for some in self.sizes)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -88,7 +93,7 @@ class Comparison:
     deltas : tuple of Delta
         Of `best` against every other codec.
     notes : tuple of str
-        Codecs and rates that failed, and why.
+        Codecs and rates that failed, and why; a size that no codec comes near.
     """
 
     curves: tuple[Curve, ...]
@@ -137,11 +142,15 @@ def compare(
         curves += [Curve(codec, _sorted(points))] if points else []
     if not curves:
         raise InputError("no codec takes these images: " + "; ".join(notes))
-    best = curves.index(_best([curve for curve in curves if curve.codec.ours] or curves[:1]))
+    best = _best(curves)
     size = size or common_size([curve.sizes for curve in curves], curves[best].sizes)
     for place, curve in enumerate(curves):
         curves[place] = work.nearer(curve, size)
         on_point(curve.codec)
+    if all(curve.far(size) for curve in curves):
+        nearest = min(curves, key=lambda curve: abs(np.log(_nearest(curve.points, size).bytes / size)))
+        reached = _nearest(nearest.points, size).bytes
+        notes[f"no codec comes near {size:,} bytes (the nearest is {nearest.codec.name} with {reached:,})"] = None
     ours, others = curves[best], (curve for place, curve in enumerate(curves) if place != best)
     deltas = [delta(ours.codec.name, ours.rates, other.codec.name, other.rates) for other in others]
     return Comparison(tuple(curves), size, ours.codec.name, tuple(deltas), tuple(notes))
@@ -226,11 +235,27 @@ def common_size(sizes: Sequence[Sequence[int]], own: Sequence[int]) -> int:
     return round(float(np.sqrt(best[0] * best[-1])))
 
 
-def _best(ours: Sequence[Curve]) -> Curve:
-    """The one that needs the fewest bytes at equal PSNR; of two without a common range the first."""
-    best = ours[0]
-    for curve in ours[1:]:
-        against = delta(curve.codec.name, curve.rates, best.codec.name, best.rates)
-        gain = -against.bd_rate if against.bd_rate is not None else against.bd_psnr
-        best = curve if gain is not None and gain > 0 else best
+def _best(curves: Sequence[Curve]) -> int:
+    """Our arrangement that has the best PSNR at the sizes of the other codecs; the first codec where none is ours."""
+    ours = [place for place, curve in enumerate(curves) if curve.codec.ours]
+    sizes = [size for curve in curves if not curve.codec.ours for size in curve.sizes]
+    best = ours[0] if ours else 0
+    for place in ours[1:]:
+        best = place if _gain(curves[place], curves[best], sizes) > 0 else best
     return best
+
+
+def _gain(curve: Curve, other: Curve, sizes: Sequence[int]) -> float:
+    """dB that one of two has more, in the mean over the logarithm of the bytes that both can be made of.
+
+    One that ends at fewer bytes than the other goes on as it ends: more bytes make it no better. `sizes`, if any, are
+    those of the codecs that the better of the two is to be compared with: none but bytes between them count.
+    """
+    a, b = front(curve.rates), front(other.rates)
+    if not len(a) or not len(b):  # without loss at any rate
+        return 0.0
+    low, high = max(a[0, 0], b[0, 0]), max(a[-1, 0], b[-1, 0])
+    if sizes:
+        low, high = np.clip((low, high), *np.log((min(sizes), max(sizes))))
+    at = np.linspace(low, high, 200)
+    return float((np.interp(at, *a.T) - np.interp(at, *b.T)).mean())

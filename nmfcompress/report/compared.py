@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,7 +12,7 @@ import numpy as np
 from . import montage
 from .bjontegaard import said
 from .compare import Comparison, Curve, Point
-from .records import figure, neutral, text
+from .records import figure, line, neutral, text
 
 COLUMNS = (
     "codec", "quality", "bytes", "bits_per_pixel", "psnr_db", "ssim", "encode_seconds", "decode_seconds",
@@ -22,7 +20,6 @@ COLUMNS = (
 HEADINGS = ("codec", "quality", "bytes", "bit/pixel", "PSNR dB", "SSIM", "encode s", "decode s")
 LEAST_WIDTH = 400  # pixels of a panel, so that its figures have room
 WINDOW = 640  # pixels a side that are shown of a large picture, one for one
-FAR = 1.6  # times the size: a codec whose nearest rate is farther is named, not shown
 
 
 def verdict(comparison: Comparison) -> list[str]:
@@ -89,14 +86,12 @@ def figures(point: Point) -> dict[str, Any]:
 
 def to_csv(name: str, comparison: Comparison) -> str:
     """compare.csv: one line a codec and rate."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("input", *COLUMNS))
+    rows = [line(("input", *COLUMNS))]
     for curve in comparison.curves:
         for point in curve.points:
             fields = [f"{value:.6g}" if isinstance(value, float) else value for value in figures(point).values()]
-            writer.writerow([neutral(name), *(neutral(text(value)) for value in fields)])
-    return out.getvalue()
+            rows.append(line([neutral(name), *(neutral(text(value)) for value in fields)]))
+    return "".join(rows)
 
 
 def to_json(name: str, images: np.ndarray, comparison: Comparison, outputs: Sequence[str], notes: Sequence[str]) -> str:
@@ -104,7 +99,7 @@ def to_json(name: str, images: np.ndarray, comparison: Comparison, outputs: Sequ
     return json.dumps(
         {
             "input": name, "images": len(images), "width": images.shape[2], "height": images.shape[1],
-            "type": images.dtype.name, "size": comparison.size, "best": comparison.best,
+            "dtype": images.dtype.name, "size": comparison.size, "best": comparison.best,
             "rates": [
                 {**figures(point), "shown": point is curve.near} for curve in comparison.curves
                 for point in curve.points
@@ -141,7 +136,7 @@ def side_by_side(name: str, images: np.ndarray, places: np.ndarray, comparison: 
     count, images = len(images), images[places]
     span = montage.Span.of(images)
     curves = [c for c in comparison.curves if c.near is not None and c.near.shown is not None]
-    near = [c for c in curves if c.near and max(c.near.bytes / comparison.size, comparison.size / c.near.bytes) <= FAR]
+    near = [c for c in curves if not c.far(comparison.size)]
     tiles = [montage.Tile(_panel(images, span), "original")]
     for curve in near:
         assert curve.near is not None and curve.near.shown is not None  # noqa: S101, PT018

@@ -5,19 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import OutputError
 from ..factor.nmf import Factorization
 from ..factor.sweeps import SweepRecord
+from ..images.files import display
 from ..recipes import Measured
 from ..settings import Fit
 
 CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds")
 OLD_COLUMNS = tuple(column for column in CSV_COLUMNS if column not in ("reads", "gradient"))  # as logs were
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would take the field for a formula
+DANGEROUS = (*"=+-@＝＋－＠", "\t", "\r", "\n")  # a spreadsheet would take the field for a formula
+QUOTED = re.compile(r"""[,"\r\n]|^'[-=+@＝＋－＠\t\\]|^\s""")  # fields that stand in quotation marks
+HELD = 2**22  # bytes of a log that are kept in memory
 
 
 @dataclass(frozen=True)
@@ -111,40 +117,80 @@ def text(value: object) -> str:
 
 
 def neutral(field: str) -> str:
-    """A CSV field that no spreadsheet takes for a formula: a leading = + - @ or tab gets an apostrophe before it.
+    """A CSV field that no spreadsheet takes for a formula and that no terminal obeys.
 
-    A carriage return, which csv leaves bare in lines that end in a newline, is spelled out.
+    What begins with = + - @ (of any width) or a tab gets an apostrophe before it, and quotes around it; control
+    characters are spelled out.
     """
-    return ("'" + field if field.startswith(DANGEROUS) else field).replace("\r", "\\r")
+    plain = "\t".join(display(part) for part in field.split("\t"))
+    return "'" + plain if field.startswith(DANGEROUS) else plain
 
 
-def merge_csv(old: str | None, curves: Sequence[Curve]) -> str:
-    """The text of loss.csv: rows of images done again replaced, all others kept, new ones at the end.
+def line(fields: Iterable[str]) -> str:
+    """Fields as a line of CSV."""
+    return ",".join(_quoted(field) if QUOTED.search(field) else field for field in fields) + "\n"
 
-    A log from before there were reads and gradient is taken up with the two left empty.
 
-    Raises
-    ------
-    OutputError
-        `old` is some other CSV file.
-    """
-    done = {curve.key for curve in curves}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    if old:
+def _quoted(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"'
+
+
+class Log:
+    """Rows of loss.csv, until they are merged with those that are there; in a temporary file where they are many."""
+
+    def __init__(self, curves: Iterable[Curve] = ()):
+        self._rows = tempfile.SpooledTemporaryFile(HELD)  # noqa: SIM115
+        self._done: set[tuple[str, str]] = set()
+        for curve in curves:
+            self.add(curve)
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._rows.close()
+
+    def add(self, curve: Curve) -> None:
+        """Rows of one more image."""
+        self._done.add(curve.key)
+        self._rows.write("".join(map(line, curve.rows())).encode("utf-8", "surrogateescape"))
+
+    def merged(self, old: Iterable[str]) -> Iterator[bytes]:
+        """loss.csv: rows of images done again replaced, all others kept, new ones at the end.
+
+        A log from before there were reads and gradient is taken up with the two left empty.
+
+        Parameters
+        ----------
+        old : iterable of str
+            The lines of the file that is there, line ends and all.
+
+        Raises
+        ------
+        OutputError
+            It is some other CSV file.
+        """
+        yield line(CSV_COLUMNS).encode()
+        rows = csv.reader(old)
         try:
-            rows = list(csv.reader(io.StringIO(old, newline="")))
+            head = next(rows, None)
+            if head not in (None, list(CSV_COLUMNS), list(OLD_COLUMNS)):
+                raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
+            place, missing = CSV_COLUMNS.index("reads"), [""] * (len(CSV_COLUMNS) - len(head or CSV_COLUMNS))
+            for row in rows:
+                if tuple(row[:2]) not in self._done:
+                    yield line([*row[:place], *missing, *row[place:]]).encode("utf-8", "surrogateescape")
         except csv.Error as error:
             raise OutputError(f"exists and is no loss log of nmfc ({error}); move it away") from None
-        if not rows or rows[0] not in (list(CSV_COLUMNS), list(OLD_COLUMNS)):
-            raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
-        place = CSV_COLUMNS.index("reads")
-        missing = [""] * (len(CSV_COLUMNS) - len(rows[0]))
-        writer.writerows([*row[:place], *missing, *row[place:]] for row in rows[1:] if tuple(row[:2]) not in done)
-    for curve in curves:
-        writer.writerows(curve.rows())
-    return out.getvalue()
+        self._rows.seek(0)
+        yield from iter(partial(self._rows.read, 2**20), b"")
+        self._rows.seek(0, io.SEEK_END)
+
+
+def merge_csv(old: str | None, curves: Iterable[Curve]) -> str:
+    """The text of loss.csv with these curves merged into it: see `Log.merged`."""
+    with Log(curves) as log:
+        return b"".join(log.merged(io.StringIO(old or "", newline=""))).decode("utf-8", "surrogateescape")
 
 
 SUMMARY_ROWS = 20
@@ -169,8 +215,9 @@ HEADINGS = (
 AT_LENGTH = ("reads", "gradient")  # columns of the long table only
 
 
-def summary(outcomes: Sequence[Outcome], at_length: bool = False) -> list[str]:
-    """The table for people, one line an outcome, the first SUMMARY_ROWS of them."""
+def summary(outcomes: Sequence[Outcome], at_length: bool = False, count: int | None = None) -> list[str]:
+    """The table for people, one line an outcome, the first SUMMARY_ROWS of them; of `count`, where more are known."""
+    count = len(outcomes) if count is None else count
     rows = [HEADINGS, *(_row(outcome) for outcome in outcomes[:SUMMARY_ROWS])]
     shown = [i for i, heading in enumerate(HEADINGS) if at_length or heading not in AT_LENGTH]
     used = [i for i in shown if any(row[i] for row in rows[1:])]
@@ -178,8 +225,8 @@ def summary(outcomes: Sequence[Outcome], at_length: bool = False) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     sides = [str.ljust, *[str.rjust] * (len(widths) - 1)]
     lines = ["  ".join(side(c, w) for side, c, w in zip(sides, row, widths, strict=True)).rstrip() for row in rows]
-    if len(outcomes) > SUMMARY_ROWS:
-        lines.append(f"... and {len(outcomes) - SUMMARY_ROWS:,} more")
+    if count > SUMMARY_ROWS:
+        lines.append(f"... and {count - SUMMARY_ROWS:,} more")
     return lines
 
 

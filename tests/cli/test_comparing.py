@@ -137,6 +137,22 @@ def test_the_size_of_the_picture_can_be_asked_for(run):
     assert near["bytes"] == pytest.approx(6000, rel=0.05)
 
 
+def test_a_size_that_no_codec_has_is_said(run):
+    done = run("compare", SAMPLES / "grey.png", "--codecs", "jpeg", "--rates", 2, "--at", 1)
+    assert done.code == 0
+    assert "no codec comes near 1 bytes (the nearest is JPEG with " in done.err.splitlines()[0]
+
+
+@pytest.mark.parametrize("codecs", ["jpeg", "jpeg,svd"])
+def test_one_rate_leaves_no_line_empty_without_need(run, codecs):
+    done = run("compare", SAMPLES / "grey.png", "--codecs", codecs, "--rates", 1)
+    assert done.code == 0
+    lines = done.err.splitlines()
+    assert lines[-1] == "written to nmfc-out"
+    assert lines[-2]
+    assert ("" in lines) == ("svd" in codecs)
+
+
 def test_files_that_are_there_are_kept(run, tmp_path):
     picture(tmp_path / "a.png", size=(40, 32))
     assert run("compare", "a.png", *FAST).code == 0

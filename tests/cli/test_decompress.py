@@ -9,7 +9,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,11 +20,9 @@ from PIL import Image, ImageCms
 
 from nmfcompress import decode_image, decode_stack, encode_stack
 from nmfcompress.cli import containers
-from nmfcompress.cli.naming import clean, names_of
 from nmfcompress.codec.container import MAGIC, pack, unpack
 from nmfcompress.codec.header import Meta
 from nmfcompress.errors import InputError
-from nmfcompress.images.files import display
 from nmfcompress.images.limits import Limits
 from nmfcompress.settings import Decoding
 
@@ -54,7 +51,7 @@ def test_a_collection_comes_back_as_numbered_pictures(run, tmp_path, arrangement
     assert done.code == 0, done.err
     assert done.out == ""
     assert done.err.splitlines()[-1] == "written to nmfc-out"
-    assert f"12 pictures of 12x10{' RGB' * (channels == 3)} uint8 from {len(data):,} bytes" in done.err
+    assert f"12 pictures of 12x10 {'RGB' if channels == 3 else 'L'} uint8 from {len(data):,} bytes" in done.err
     assert written(tmp_path / "nmfc-out") == [f"a-{i:02}.png" for i in range(12)]
     shown = np.stack([read(tmp_path / f"nmfc-out/a-{i:02}.png") for i in range(12)])
     np.testing.assert_array_equal(shown, decode_stack(data))
@@ -195,6 +192,9 @@ def test_some_pictures_and_coarse_ones(run, tmp_path):
     assert run("decompress", "a.nmfc", "--index", "10,2-4", "--rank", 2).code == 0
     assert written(tmp_path / "nmfc-out") == ["a-02.png", "a-03.png", "a-04.png", "a-10.png"]
     np.testing.assert_array_equal(read(tmp_path / "nmfc-out/a-10.png"), decode_stack(data, [10], rank=2)[0])
+    assert run("decompress", "a.nmfc", "--index", "10,2-4,10,3", "-o", "some.npy").code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "some.npy"), decode_stack(data, [2, 3, 4, 10]))
+    assert "in its order" in " ".join(run("decompress", "--help").out.split())
     done = run("decompress", "a.nmfc", "--index", 12)
     assert done.code == 2
     one_line(done.err, "a.nmfc: index 12 is beyond its 12 images")
@@ -239,9 +239,10 @@ def test_json_has_one_object_a_file(run, tmp_path):
     assert done.err == ""
     a, b = map(json.loads, done.out.splitlines())
     assert a["outputs"] == ["nmfc-out/a-00.png"]
-    assert (a["input"], a["mode"], a["images"], a["width"], a["height"]) == ("a.nmfc", "stack", 1, 12, 10)
-    assert (a["dtype"], a["bytes"], a["notes"]) == ("uint16", (tmp_path / "a.nmfc").stat().st_size, [])
-    assert b["mode"] == "rows"
+    assert (a["input"], a["arrangement"], a["images"], a["width"], a["height"]) == ("a.nmfc", "stack", 1, 12, 10)
+    assert (a["mode"], a["dtype"], a["notes"]) == ("L", "uint16", [])
+    assert a["bytes"] == (tmp_path / "a.nmfc").stat().st_size
+    assert b["arrangement"] == "rows"
     assert b["seconds"] >= 0
 
 
@@ -336,85 +337,6 @@ def test_a_folder_that_takes_nothing(run, tmp_path):
     done = run("decompress", "a.nmfc", "-O", "file")
     assert done.code == 1
     one_line(done.err, "file: is a file, expected a folder")
-
-
-# Names
-
-
-def test_names_come_back_with_their_ending_where_it_keeps_the_picture(run, tmp_path):
-    names = [
-        "a.tif",
-        "b.PNG",
-        "c.jpg",
-        "d",
-        "e.v2",
-        "sub/f.bmp",
-        "g.webp",
-        "h.pgm",
-        "i.ppm",
-        "j.gif",
-        "ü.png",
-        "l.Jpeg",
-    ]
-    stack(tmp_path / "x.nmfc", meta=Meta(names=tuple(names)))
-    assert run("decompress", "x.nmfc").code == 0
-    made = ["a.tif", "b.PNG", "c.png", "d.png", "e.v2.png", "f.bmp", "g.webp", "h.pgm", "i.ppm", "j.png", "ü.png"]
-    assert written(tmp_path / "nmfc-out") == sorted([*made, "l.png"])
-    stack(tmp_path / "x.nmfc", kind="uint16", meta=Meta(names=tuple(names)))
-    assert run("decompress", "x.nmfc", "-O", "deep").code == 0
-    assert {"a.tif", "f.png", "g.png", "h.pgm", "i.png"} <= set(written(tmp_path / "deep"))
-    assert run("decompress", "x.nmfc", "-O", "jpg", "--to", "jpg").code == 0
-    assert written(tmp_path / "jpg")[:2] == ["a.jpg", "b.jpg"]
-
-
-def test_hostile_names_stay_inside(run, tmp_path):
-    names = (
-        "../../x.png", "/etc/passwd", "..", "", "-rf", "a\nb\x1b[2J.png", ".bashrc", "C:\\w\\x.png", "x.png",
-        "n" * 300 + ".png", "\udce9.jpg", "a/..",
-    )  # fmt: skip
-    folder = tmp_path / "deep" / "here"
-    folder.mkdir(parents=True)
-    stack(folder / "evil.nmfc", meta=Meta(names=names))
-    os.chdir(folder)
-    before = set(written(tmp_path))
-    done = run("decompress", folder / "evil.nmfc", "-O", "out", "-v")
-    assert done.code == 0, done.err
-    new = set(written(tmp_path)) - before
-    assert len(new) == 12
-    made = {name.removeprefix("deep/here/out/") for name in new}
-    assert not any("/" in name or name.startswith(("-", ".")) for name in made)
-    assert {"passwd.png", "rf.png", "a_b_[2J.png", "bashrc.png", "evil-02.png", "x-00.png", "x-07.png"} <= made
-    assert "\x1b" not in done.err
-    assert "becomes x-00.png" in done.err
-
-
-_TEXTS = st.one_of(
-    st.text(max_size=8),
-    st.sampled_from(["", ".", "..", "/", "a", "A.png", "a.png", "a-0.png", "a-1.png", "../a.png", "~", "a" * 300]),
-    st.lists(st.sampled_from([*"./\\-~ a\n\0\x85\u2028\u202e", ".png", ".tif", "\udcff"])).map("".join),
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(_TEXTS, min_size=1, max_size=12))
-def test_any_names_become_different_names_of_files(names):
-    file = SimpleNamespace(
-        header=SimpleNamespace(shape=(len(names), 4, 4), dtype=np.dtype(np.uint8)), meta=Meta(names=tuple(names))
-    )
-    made = names_of(file, "stem")  # type: ignore[arg-type]
-    assert len(set(made)) == len(made) == len(names)
-    for name in made:
-        assert os.path.basename(name) == name
-        assert "\\" not in name
-        assert not name.startswith((".", "-", "~", " "))
-        assert len(os.fsencode(name)) <= 255
-        plain = "".join(char for char in name if not "\udc80" <= char <= "\udcff")
-        assert display(plain) == plain
-
-
-def test_a_plain_name_is_left_as_it_is():
-    for name in ("a.png", "IMG 0001 (2).tif", "naïve~1.png", "日本.png", "a-b_c.d.png"):
-        assert clean(name) == name
 
 
 # Bad files

@@ -17,7 +17,7 @@ import nmfcompress
 DIGITS = SAMPLES / "digits.npz"
 FEW = (DIGITS, "--limit", 120)
 KEYS = {
-    "input", "arrangement", "images", "width", "height", "dtype", "rank", "bytes", "bits_per_pixel", "ratio",
+    "input", "arrangement", "images", "width", "height", "mode", "dtype", "rank", "bytes", "bits_per_pixel", "ratio",
     "psnr_db", "basis_from", "seconds", "sections", "outputs", "notes",
 }  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_pictures_become_one_collection_with_their_names(run, tmp_path):
     assert said.code == 0, said.err
     assert json.loads(said.out)["images"] == 4
     told = nmfcompress.info((tmp_path / "all.nmfc").read_bytes())
-    assert (told["pictures"], told["channels"], told["names"]) == (4, 3, 4)
+    assert (told["images"], told["channels"], told["names"]) == (4, 3, 4)
 
 
 def test_what_goes_with_them(run, tmp_path):
@@ -140,7 +140,7 @@ def test_bands_and_their_range(run, tmp_path):
     said = run("compress", "cube.npy", "-o", "cube.nmfc", "-k", 2, "--arrangement", "bands", "--step", 2, "--json")
     assert said.code == 0, said.err
     told = nmfcompress.info((tmp_path / "cube.nmfc").read_bytes())
-    assert (told["mode"], told["dtype"]) == ("bands", "float32")
+    assert (told["arrangement"], told["dtype"]) == ("bands", "float32")
     assert (told["low"], told["high"]) == pytest.approx((bands.min(), bands.max()))
 
 
@@ -171,14 +171,14 @@ def test_nothing_is_overwritten(run, tmp_path):
     assert (tmp_path / "b.nmfc").read_bytes() == b"mine"
     assert run("compress", "a.png", "-k", 2, "-o", "b.nmfc", "-f").code == 0
     assert stat.S_ISREG(os.stat(tmp_path / "b.nmfc").st_mode)
-    assert nmfcompress.info((tmp_path / "b.nmfc").read_bytes())["mode"] == "rows"
+    assert nmfcompress.info((tmp_path / "b.nmfc").read_bytes())["arrangement"] == "rows"
 
 
 @pytest.mark.parametrize(
     ("words", "code", "found"),
     [
         (("-o", "x.nmfc"), 2, "one of -k/--rank"),
-        (("-o", "x.nmfc", "--min-psnr", "20", "--target-size", "1KB"), 2, "target_size"),
+        (("-o", "x.nmfc", "--min-psnr", "20", "--target-size", "1KB"), 2, "--target-size is given with --min-psnr"),
         (("-o", "x.nmfc", "--min-psnr", "20", "--step", "3"), 2, "step"),
         (("-o", "x.nmfc", "-k", "2", "--mask", "a.png"), 2, "--mask"),
         (("-o", "-", "-k", "2", "--json"), 2, "--json"),

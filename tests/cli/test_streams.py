@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -297,6 +298,25 @@ def test_the_bar_is_for_terminals(here, command):
     assert bar not in real(here, *given, "-f").stderr.decode()
     assert bar in real(here, *given, "-f", "--progress", "always").stderr.decode()
     assert on_terminal(here, "stderr", *given, "-f", "-q")[1] == ""
+
+
+def test_the_bar_of_coding_has_stages_rate_and_psnr(here):
+    digits = ("compress", SAMPLES / "digits.npz", "--limit", 60, "--arrangement", "stack", "-k", 4)
+    code, shown, out = on_terminal(here, "stderr", *digits, "-o", "d.nmfc")
+    assert (code, out) == (0, "")
+    bars = [part for part in re.split(r"[\r\n]+", shown) if "%|" in part]
+    for stage in ("train", "refit", "coding"):
+        assert any(f"digits.npz, {stage} " in bar for bar in bars)
+    assert "%/s" not in shown
+    size, psnr = re.findall(r", ([\d.,]+) bytes each, PSNR ([\d.]+) dB", bars[-1])[-1]
+    final = next(line for line in shown.splitlines() if "60 pictures of" in line)
+    assert f"PSNR {psnr} dB" in final
+    assert 0.7 < 60 * float(size) / (here / "d.nmfc").stat().st_size < 1, "all but the labels"
+    one = on_terminal(here, "stderr", "compress", "a.png", "-k", 2, "-o", "r.nmfc", "--min-psnr", 15)[1]
+    assert re.search(r"a.png, \w+.* bytes, PSNR [\d.]+ dB", one)
+    for quiet in (("-q",), ("--progress", "never")):
+        assert "%|" not in on_terminal(here, "stderr", *digits, "-o", "d.nmfc", "-f", *quiet)[1]
+    assert "%|" not in real(here, *digits, "-o", "d.nmfc", "-f").stderr.decode()
 
 
 # Signals

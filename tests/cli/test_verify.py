@@ -23,9 +23,9 @@ def test_whole_files(run, tmp_path):
     assert done.code == 0
     assert done.out == ""
     assert done.err.splitlines() == [
-        "nmfc: a.nmfc: ok, 12 pictures of 12x10 uint8",
+        "nmfc: a.nmfc: ok, 12 pictures of 12x10 L uint8",
         "nmfc: b.nmfc: ok, 12 pictures of 12x10 RGB uint8",
-        "nmfc: c.nmfc: ok, 1 picture of 12x10 uint16",
+        "nmfc: c.nmfc: ok, 1 picture of 12x10 L uint16",
     ]
     assert written(tmp_path) == ["a.nmfc", "b.nmfc", "c.nmfc"]
     done = run("verify", "a.nmfc", "-q")
@@ -76,6 +76,7 @@ def test_memory_is_bounded(run, tmp_path, monkeypatch):
 def test_pieces_end_where_chunks_do(monkeypatch, bytes_each, pieces):
     class File:
         header = type("Header", (), {"pixels": bytes_each, "dtype": np.dtype(np.uint8)})
+        container = type("Container", (), {"mode": "stack"})
 
         def pictures(self, at: np.ndarray, *_: object) -> np.ndarray:
             return at
@@ -90,5 +91,5 @@ def test_pieces_end_where_chunks_do(monkeypatch, bytes_each, pieces):
 def test_in_a_pipeline(tmp_path):
     stack(tmp_path / "a.nmfc")
     done = shell(tmp_path, "cat a.nmfc | nmfc verify -")
-    assert done.stderr == b"nmfc: -: ok, 12 pictures of 12x10 uint8\n"
+    assert done.stderr == b"nmfc: -: ok, 12 pictures of 12x10 L uint8\n"
     assert shell(tmp_path, "head -c 50 a.nmfc | nmfc verify -; exit ${PIPESTATUS[1]}").returncode == 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
+from campaigns.mutations import listed
 
 from nmfcompress.codec.collection import encode_stack
-from nmfcompress.codec.container import MAGIC, MODES, VERSION, varint
+from nmfcompress.codec.container import MODES, VERSION
 from nmfcompress.codec.header import Meta
 from nmfcompress.codec.image import encode_image
 
@@ -67,12 +67,3 @@ FILES = {"rows": rows_file, "stack": stack_file, "meta": meta_file}
 def assembled(sections: Mapping[int, bytes], mode: int = MODES.index("stack"), version: int = VERSION) -> bytes:
     """A file of these sections as they stand, its checksums right, whatever the sections are."""
     return listed(list(sections.items()), mode, version)
-
-
-def listed(sections: list[tuple[int, bytes]], mode: int = MODES.index("stack"), version: int = VERSION) -> bytes:
-    head = MAGIC + bytes([version, mode, len(sections)])
-    for number, content in sections:
-        head += bytes([number]) + varint(len(content)) + zlib.crc32(content).to_bytes(4, "little")
-    head += zlib.crc32(head).to_bytes(4, "little")
-    body = head + b"".join(content for _, content in sections)
-    return body + zlib.crc32(body).to_bytes(4, "little")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import re
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from made import collection, meta_file, psnr
 
 from nmfcompress.codec.collection import (
+    _searched,
     arrangement_for,
     coded_stack,
     coding_bytes,
@@ -16,7 +22,7 @@ from nmfcompress.codec.collection import (
 )
 from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.opened import info, open_container
-from nmfcompress.errors import InputError, UsageError
+from nmfcompress.errors import InputError, TargetMissed, UsageError
 from nmfcompress.settings import Coding
 
 
@@ -30,9 +36,9 @@ def steady(n: int = 20) -> np.ndarray:
 def test_the_recipe_follows_from_the_pictures(rng: np.random.Generator) -> None:
     assert arrangement_for(steady()) == "bands"
     assert arrangement_for(collection(50)) == "stack"
-    assert arrangement_for(rng.integers(0, 256, (50, 8, 8), np.uint8)) == "stack"
+    assert arrangement_for(rng.integers(0, 256, (50, 8, 8), np.uint8)) == "patches"
+    assert arrangement_for(rng.integers(0, 256, (9000, 3, 3), np.uint8)) == "stack"
     assert arrangement_for(steady(), given=True) == "stack"
-    assert arrangement_for(steady()[:4]) == "stack"
     assert arrangement_for(collection(50, colour=True)) == "stack"
     assert arrangement_for(np.zeros((30, 4, 4), np.uint8)) == "stack"
 
@@ -46,7 +52,102 @@ def test_bands_are_a_file_too() -> None:
     np.testing.assert_array_equal(decode_stack(made.data, index=[5, 2]), back[[5, 2]])
 
 
-@pytest.mark.parametrize("arrangement", ["rows", "patches", "bnads"])
+def unlike(n: int, side: int = 32) -> np.ndarray:
+    """Pictures that share nothing."""
+    y, x = np.mgrid[:side, :side]
+    rng = np.random.default_rng(2)
+    waves = [np.sin(x / a + b) * np.cos(y / c + a) for a, b, c in rng.uniform(2, 9, (n, 3))]
+    return np.rint(127 + 120 * np.array(waves)).astype(np.uint8)
+
+
+def test_what_shares_nothing_is_coded_alone() -> None:
+    assert arrangement_for(unlike(4)) == arrangement_for(unlike(30)) == "patches"
+    assert arrangement_for(unlike(30), coding=Coding(rank=5)) == "stack", "a rank alone asks for parts"
+    assert arrangement_for(unlike(30), coding=Coding(rank=5, min_psnr=20)) == "patches"
+    assert arrangement_for(np.dstack([unlike(9)[..., None]] * 4)[..., :2].reshape(9, 32, 64, 2)) == "stack"
+    shared = collection(400, side=12)
+    assert arrangement_for(shared, coding=Coding(min_psnr=20)) == "stack"
+    assert arrangement_for(shared, coding=Coding(target_size=1500)) == "stack"
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_few_pictures_meet_targets_that_no_stack_meets(n: int) -> None:
+    images = unlike(n, 64)
+    made = coded_stack(images, Coding(min_psnr=38, jobs=1))
+    assert made.mode == "patches"
+    assert 38 <= psnr(decode_stack(made.data), images) <= 38.5
+    with contextlib.suppress(TargetMissed):
+        stack = coded_stack(images, Coding(target_size=made.size, arrangement="stack", jobs=1))
+        assert (stack.psnr_db or 99) < 35
+    finer = [psnr(decode_stack(encode_stack(images, step=step)), images) for step in (100, 40, 15, 5)]
+    assert finer == sorted(finer)
+
+
+def test_what_nobody_asked_for_is_no_reason_to_miss_a_target(rng: np.random.Generator) -> None:
+    images = collection(60)
+    with pytest.raises(TargetMissed, match="is the least"):
+        encode_stack(images, target_size=330, arrangement="patches", jobs=1)
+    made = coded_stack(images, Coding(target_size=330, jobs=1))
+    assert (made.mode, made.size <= 330) == ("stack", True)
+    noise = rng.integers(0, 256, (9, 6, 6, 3), np.uint8)
+    best = {}
+    for arrangement in (None, "patches", "stack"):
+        with pytest.raises(TargetMissed, match="is the best") as missed:
+            coded_stack(noise, Coding(min_psnr=150, jobs=1, arrangement=arrangement))
+        best[arrangement] = float(re.findall(r"([\d.]+) dB is", str(missed.value))[0])
+    assert best[None] == max(best.values())
+
+
+def test_a_rank_beyond_all_is_said() -> None:
+    images = collection(20)
+    for arrangement, rank, most in (("stack", 50, 20), ("bands", 40, 20), ("patches", 65, 64)):
+        made = coded_stack(images, Coding(rank=rank, arrangement=arrangement, jobs=1))
+        assert made.notes == (f"rank is {rank} ({arrangement} has at most {most} here)",)
+        assert made.rank <= most
+        assert not coded_stack(images, Coding(rank=4, arrangement=arrangement, jobs=1)).notes
+
+
+@dataclass(frozen=True)
+class Pretended:
+    """A file of so many parts: a size to use up, and PSNR."""
+
+    size: int
+    psnr_db: float | None
+    rank: int
+
+
+@pytest.mark.parametrize("size", [4_000, 9_000, 17_000, 25_000])
+@pytest.mark.parametrize("first", [3, 20, 100])
+def test_parts_are_sought_until_a_size_is_used(size: int, first: int) -> None:
+    """A stack has as many bytes as its parts take, from 80 each to 110 with steps that are fine enough."""
+    tried = []
+
+    def made_of(rank: int) -> Pretended:
+        tried.append(rank)
+        if 80 * rank > size:
+            raise TargetMissed(f"{80 * rank} bytes is the least")
+        return Pretended(min(size, 110 * rank), 10 + 5 * math.log2(rank), rank)
+
+    found = _searched(made_of, first, 512, Coding(target_size=size))  # type: ignore[arg-type]
+    assert found.size >= 0.95 * size
+    assert len(tried) == len(set(tried)) <= 9
+
+
+def test_a_search_over_parts_ends_where_there_is_no_more_to_have() -> None:
+    def saturated(rank: int) -> Pretended:
+        return Pretended(50 * rank, 20.0 + min(rank, 40) - rank / 100, rank)
+
+    found = _searched(saturated, 5, 60, Coding(target_size=10**6))  # type: ignore[arg-type]
+    assert 35 <= found.rank <= 45
+
+    def too_large(rank: int) -> Pretended:
+        raise TargetMissed(f"{100 * rank} bytes is the least")
+
+    with pytest.raises(TargetMissed, match=r"^100 bytes"):
+        _searched(too_large, 20, 60, Coding(target_size=50))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arrangement", ["rows", "bnads"])
 def test_other_arrangements_are_refused(arrangement: str) -> None:
     with pytest.raises(UsageError, match="arrangement"):
         encode_stack(collection(20), arrangement=arrangement)
@@ -68,7 +169,7 @@ def test_what_goes_with_the_pictures_comes_back() -> None:
     np.testing.assert_array_equal(opened.meta.labels, np.arange(12) % 3)
     np.testing.assert_array_equal(opened.meta.indices, 2 * np.arange(12))
     found = info(meta_file())
-    assert (found["names"], found["labels"], found["pictures"], found["single"]) == (12, 12, 12, False)
+    assert (found["names"], found["labels"], found["images"], found["single"]) == (12, 12, 12, False)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_codes_that_are_all_alike_are_learned_too(value: int, n: int, rng: np.ra
     contexts = learn(Q, rng)
     assert np.abs(contexts.bias).max() <= LOGITS
     data = encode_codes(Q, contexts)
-    np.testing.assert_array_equal(Codes(data, n, contexts).chunks(range(1), None), Q)
+    np.testing.assert_array_equal(Codes(data, n, contexts, 100).chunks(range(1), None), Q)
 
 
 def test_learning_says_the_same_twice(rng: np.random.Generator) -> None:
@@ -215,7 +215,7 @@ def test_what_has_hardly_a_bit_is_decoded_in_few_steps(rng: np.random.Generator)
     data = encode_codes(Q, contexts)
     assert len(data) < 200
     assert Q.size >> data[0] <= 2**17
-    np.testing.assert_array_equal(Codes(data, 2000, contexts).chunks(range(1), None), Q)
+    np.testing.assert_array_equal(Codes(data, 2000, contexts, 100).chunks(range(1), None), Q)
 
 
 def test_learning_from_codes_that_tell_all_does_not_overflow(rng: np.random.Generator) -> None:

@@ -211,3 +211,13 @@ def test_integers_beyond_32_bits_are_refused() -> None:
     assert LENGTHS == 33
     with pytest.raises(InputError, match="32 bits"):
         AdaptiveIntegers(1).code(Writer(1), np.array([2**32]), np.zeros(1, int))
+
+
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(1, ONE - 1)), min_size=1, max_size=40), max_size=5))
+def test_one_lane_by_itself_writes_what_it_writes_beside_others(calls: list[list[tuple[bool, int]]]) -> None:
+    alone, twice = Writer(1), Writer(1, chunks=2)
+    for call in calls:
+        bits, zeros = np.array([[bit for bit, _ in call]]), np.array([[zero for _, zero in call]])
+        alone.bits(bits, zeros)
+        twice.bits(np.repeat(bits, 2, axis=0), np.repeat(zeros, 2, axis=0))
+    assert alone.finish() * 2 == twice.finish()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nmfcompress.codec.container import varint
 from nmfcompress.codec.header import KINDS, TYPES, Header, Meta, read_header, read_meta
 from nmfcompress.errors import InputError, TooLarge
+from nmfcompress.images.limits import Limits
 
 SIDE = st.integers(1, 40)
 SHAPE = st.tuples(SIDE, SIDE, SIDE) | st.tuples(SIDE, SIDE, SIDE, st.integers(2, 4))
@@ -191,3 +192,14 @@ def test_labels_that_could_not_be_read_again_are_refused() -> None:
         Meta(labels=np.array(["w" * 2**20, *["short"] * 200], object)).pack()
     with pytest.raises(TooLarge, match="goes with the pictures"):
         Meta(icc=bytes(LONG)).pack()
+
+
+def test_small_files_with_much_to_say_need_no_more_memory_than_is_allowed() -> None:
+    """1 KB of labels that took 550 MB, whatever --max-memory said."""
+    n = 2**16
+    for words in (b"a" * 127 + b"\0" * n, b"abcdefg\0" * n):
+        data = packed((KINDS["words"], words))
+        assert len(data) < 2000
+        with pytest.raises(TooLarge, match="max-memory"):
+            read_meta(data, many(n), Limits(5 * 10**6))
+        assert read_meta(data, many(n), Limits(10**8)).labels is not None

@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm: their checksums are right, what they say is not."""
+"""Files that somebody made to do harm: their checksums are right, what they say is not. Mutations: test_fuzz.py."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from nmfcompress.codec.tables import encode_planes, encode_table
 from nmfcompress.errors import InputError, NmfcError, TooLarge
 from nmfcompress.images.limits import Limits
 
-MUTATIONS = 100  # of each file; half of them with right checksums
 SECONDS, BYTES, LIMITS = 1.0, 2**27, Limits(2**26)
 STACK, ROWS = MODES.index("stack"), MODES.index("rows")
 
@@ -45,30 +44,6 @@ def taken_apart(data: bytes) -> list[tuple[int, bytes]]:
     return sorted((SECTIONS[name], content) for name, content in unpack(data).sections.items())
 
 
-def broken(content: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes like these, but not these: a bit, a byte, some bytes more or less, or a large number at some place."""
-    out = bytearray(content)
-    place = int(rng.integers(0, len(out) + 1)) if rng.random() < 0.6 else int(rng.integers(0, min(len(out), 8) + 1))
-    match int(rng.integers(0, 7)):
-        case 0 if place < len(out):
-            out[place] ^= 1 << int(rng.integers(8))
-        case 1 if place < len(out):
-            out[place] = int(rng.integers(256))
-        case 2:
-            del out[place : place + int(rng.integers(1, 9))]
-        case 3:
-            out[place:place] = rng.bytes(int(rng.integers(1, 9)))
-        case 4:
-            out[place : place + 1] = varint(1 << int(rng.integers(7, 50)))
-        case 5:
-            out[place:] = rng.bytes(len(out) - place)
-        case _:
-            out[place : place + 4] = rng.choice(
-                [b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\x7f\x7f\x7f", b"\x80\x80\x80\1"]
-            )
-    return bytes(out)
-
-
 def decode(data: bytes) -> None:
     """All that a reader does; nothing but our own errors may come of it, soon, and in little memory."""
     began, said = time.process_time(), ""
@@ -82,25 +57,6 @@ def decode(data: bytes) -> None:
     assert "\n" not in said
     assert len(said) < 300
     assert time.process_time() - began < SECONDS
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_broken_files_are_refused_soon_and_in_little_memory(name: str) -> None:
-    data, rng = ALL[name](), np.random.default_rng(sum(name.encode()))
-    decode(data)
-    tracemalloc.start()
-    try:
-        for _ in range(MUTATIONS // 2):
-            decode(broken(data, rng))
-        for _ in range(MUTATIONS // 2):
-            sections = taken_apart(data)
-            for _ in range(int(rng.integers(1, 3))):
-                which = int(rng.integers(len(sections)))
-                sections[which] = sections[which][0], broken(sections[which][1], rng)
-            decode(listed(sections, unpack_mode(data)))
-        assert tracemalloc.get_traced_memory()[1] < BYTES
-    finally:
-        tracemalloc.stop()
 
 
 def unpack_mode(data: bytes) -> int:

@@ -21,7 +21,7 @@ from nmfcompress.settings import Coding
 )
 def test_the_recipe_follows_from_what_is_asked(options: dict[str, object], mode: str) -> None:
     data = encode_image(picture(), **options)  # type: ignore[arg-type]
-    assert info(data)["mode"] == mode
+    assert info(data)["arrangement"] == mode
     assert psnr(decode_image(data), picture()) > 15
 
 
@@ -82,7 +82,7 @@ def test_pictures_and_collections_are_told_apart() -> None:
 def test_info_tells_what_is_inside(dtype: str) -> None:
     data = encode_image(picture(20, 16, dtype, colour=True), rank=2)
     found = info(data)
-    assert (found["width"], found["height"], found["channels"], found["pictures"]) == (16, 20, 3, 1)
+    assert (found["width"], found["height"], found["channels"], found["images"]) == (16, 20, 3, 1)
     assert (found["dtype"], found["bytes"], found["single"]) == (dtype, len(data), True)
     assert found["bits_per_pixel"] == pytest.approx(8 * len(data) / 320)
     assert found["ratio"] == pytest.approx(960 * np.dtype(dtype).itemsize / len(data))

@@ -242,9 +242,21 @@ def test_a_basis_that_cannot_show_the_pictures_still_decodes() -> None:
 
 def test_stages_are_told_and_end() -> None:
     told: list[tuple[str, float]] = []
-    coded_stack(collection(40), coding(), on_stage=lambda stage, done: told.append((stage, done)))
+    known: list[tuple[float | None, float | None]] = []
+
+    def on_stage(stage: str, done: float, size: float | None = None, psnr_db: float | None = None) -> None:
+        told.append((stage, done))
+        known.append((size, psnr_db))
+
+    made = coded_stack(collection(40), coding(), on_stage=on_stage)
     stages = list(dict.fromkeys(stage for stage, _ in told))
     assert {"train", "refit", "coding"} <= set(stages)
     assert all(0 <= done <= 1 for _, done in told)
     for stage in stages:
         assert [done for name, done in told if name == stage][-1] == 1
+    assert all(
+        (size is not None and psnr is not None) == (at[1] > 0) for (size, psnr), at in zip(known, told, strict=True)
+    )
+    size, psnr = known[-1]
+    assert psnr == made.psnr_db
+    assert 40 * (size or 0) == sum(made.sections.values()) - made.sections["head"]

@@ -23,6 +23,8 @@ from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.image import coded_image, encode_image
 from nmfcompress.codec.opened import open_container
 from nmfcompress.errors import NmfcError
+from nmfcompress.factor import factorize
+from nmfcompress.images.arrange import arrange_rows
 from nmfcompress.settings import Coding
 
 HERE = Path(__file__).parent
@@ -66,6 +68,33 @@ def own_range() -> bytes:
     return coded_image(pixels, Coding(rank=3, arrangement="rows", jobs=1), header=header).data
 
 
+def collection_range(arrangement: str) -> bytes:
+    """Floats that were scaled by their own range."""
+    images = collection(12, dtype="float64") if arrangement == "stack" else frames("float64")
+    header = Header(images.shape, images.dtype, 0.125, 4000.5)
+    return coded_stack(images, Coding(rank=2, arrangement=arrangement, jobs=1), header=header).data
+
+
+def channels(count: int, dtype: str = "uint8") -> np.ndarray:
+    """A picture of 2 or 4 channels, as arrays may have them."""
+    return np.dstack([picture(dtype=dtype)] * (count - 1) + [picture(dtype=dtype)[::-1]])
+
+
+def patches(pixels: np.ndarray, meta: Meta | None = None, **options: object) -> bytes:
+    return encode_image(pixels, arrangement="patches", meta=meta, jobs=1, **options)  # type: ignore[arg-type]
+
+
+def bands(images: np.ndarray, meta: Meta | None = None, **options: object) -> bytes:
+    return encode_stack(images, arrangement="bands", meta=meta, jobs=1, **options)  # type: ignore[arg-type]
+
+
+def masked() -> bytes:
+    known = np.ones((24, 20), bool)
+    known[5:9, 3:15] = False
+    fit = factorize(arrange_rows(picture()), 3, mask=known, rng=0, jobs=1, max_sweeps=20)
+    return coded_image(picture(), Coding(rank=3, arrangement="rows", jobs=1), fit=fit, mask=known).data
+
+
 TRAIN = "v1-stack.nmfc"
 GOOD: dict[str, Callable[[], bytes]] = {
     TRAIN: lambda: stack(collection()),
@@ -91,12 +120,79 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "v1-patches-colour.nmfc": lambda: encode_image(picture(colour=True), step=40.0, jobs=1),
     "v1-patches-uint16.nmfc": lambda: encode_image(picture(dtype="uint16"), step=10.0, jobs=1),
     "v1-bands.nmfc": lambda: coded_stack(frames(), Coding(rank=2, arrangement="bands", jobs=1)).data,
+    "v1-stack-uint16-colour.nmfc": lambda: stack(collection(20, dtype="uint16", colour=True)),
+    "v1-stack-float32-colour.nmfc": lambda: stack(collection(20, dtype="float32", colour=True), step=3.0),
+    "v1-stack-range.nmfc": lambda: collection_range("stack"),
+    "v1-stack-two-channels.nmfc": lambda: stack(np.stack([channels(2)] * 3), rank=2),
+    "v1-stack-four-channels.nmfc": lambda: stack(np.stack([channels(4), channels(4)[::-1]]), rank=2),
+    "v1-stack-psnr.nmfc": lambda: encode_stack(collection(), min_psnr=30, arrangement="stack", jobs=1),
+    "v1-stack-size.nmfc": lambda: encode_stack(collection(), target_size=400, arrangement="stack", jobs=1),
+    "v1-stack-white.nmfc": lambda: stack(np.full((5, 4, 3), 65535, np.uint16), rank=1),
+    "v1-stack-row.nmfc": lambda: stack(collection(9, side=8).reshape(9, 1, 64), rank=3),
+    "v1-stack-rank-1.nmfc": lambda: stack(collection(), rank=1),
+    "v1-stack-from-meta.nmfc": lambda: encode_stack(
+        collection(60)[30:50], basis_from=(HERE / TRAIN).read_bytes(), meta=named(20), step=2.0, jobs=1
+    ),
+    "v1-stack-indices.nmfc": lambda: stack(collection(8), meta=Meta(indices=np.arange(8)[::-1] * 10**9)),
+    "v1-rows-float32-colour.nmfc": lambda: encode_image(picture(dtype="float32", colour=True), rank=2, jobs=1),
+    "v1-rows-uint16-colour.nmfc": lambda: encode_image(picture(dtype="uint16", colour=True), rank=2, jobs=1),
+    "v1-rows-four-channels.nmfc": lambda: encode_image(channels(4), rank=2, jobs=1),
+    "v1-rows-step.nmfc": lambda: encode_image(picture(), arrangement="rows", rank=4, step=0.5, jobs=1),
+    "v1-rows-psnr.nmfc": lambda: encode_image(picture(), arrangement="rows", min_psnr=25, jobs=1),
+    "v1-rows-black.nmfc": lambda: encode_image(np.zeros((7, 5), np.uint8), rank=2, jobs=1),
+    "v1-rows-line.nmfc": lambda: encode_image(picture(1, 40), rank=1, jobs=1),
+    "v1-rows-column.nmfc": lambda: encode_image(picture(40, 1), rank=1, jobs=1),
+    "v1-rows-mask.nmfc": masked,
+    "v1-rows-label.nmfc": lambda: encode_image(
+        picture(), rank=1, meta=Meta(labels=np.array([7]), names=("a.png",)), jobs=1
+    ),
+    "v1-patches-float32.nmfc": lambda: patches(picture(dtype="float32"), step=20.0),
+    "v1-patches-float64-colour.nmfc": lambda: patches(picture(dtype="float64", colour=True), step=40.0),
+    "v1-patches-uint16-colour.nmfc": lambda: patches(picture(dtype="uint16", colour=True), step=40.0),
+    "v1-patches-fine.nmfc": lambda: patches(picture(), step=2.0),
+    "v1-patches-odd.nmfc": lambda: patches(picture(33, 17), step=30.0),
+    "v1-patches-large.nmfc": lambda: patches(picture(100, 130, colour=True), step=60.0),
+    "v1-patches-pixel.nmfc": lambda: patches(np.array([[200]], np.uint8), step=20.0),
+    "v1-patches-size.nmfc": lambda: patches(picture(64, 64), target_size=300),
+    "v1-patches-psnr.nmfc": lambda: patches(picture(64, 64), min_psnr=35),
+    "v1-patches-meta.nmfc": lambda: patches(picture(), photographed(), step=40.0),
+    "v1-bands-uint16.nmfc": lambda: bands(frames("uint16"), rank=2),
+    "v1-bands-float32.nmfc": lambda: bands(frames("float32"), rank=2),
+    "v1-bands-range.nmfc": lambda: collection_range("bands"),
+    "v1-bands-colour.nmfc": lambda: bands(frames(colour=True)[:4], rank=2),
+    "v1-bands-meta.nmfc": lambda: bands(frames(), named(12), rank=1),
+    "v1-ancillary.nmfc": lambda: with_unknown(200),
 }  # fmt: skip
 
 
-def frames() -> np.ndarray:
+def frames(dtype: str = "uint8", colour: bool = False) -> np.ndarray:
     t = np.arange(12)[:, None, None]
-    return as_type(0.5 * picture() / 255 * (1 + np.sin(t / 5)) + 0.2 * picture().T[:, :1].T / 255, "uint8")
+    V = 0.5 * picture() / 255 * (1 + np.sin(t / 5)) + 0.2 * picture().T[:, :1].T / 255
+    return as_type(np.stack([V, V[:, ::-1], V], axis=3) if colour else V, dtype)
+
+
+def with_unknown(number: int) -> bytes:
+    """The first file with one section more, of a number that no version knows yet."""
+    return filed(2, listed({number: b"what is to come"}))
+
+
+def filed(mode: int, listed: list[tuple[int, bytes]], version: int = 1) -> bytes:
+    """A file of any sections at all, its checksums right."""
+    head = MAGIC + bytes([version, mode, len(listed)])
+    for number, content in listed:
+        head += bytes([number]) + varint(len(content)) + zlib.crc32(content).to_bytes(4, "little")
+    body = head + zlib.crc32(head).to_bytes(4, "little") + b"".join(content for _, content in listed)
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def listed(change: dict[int, bytes]) -> list[tuple[int, bytes]]:
+    """The sections of the first file, some of them others."""
+    sections = unpack((HERE / TRAIN).read_bytes()).sections
+    return sorted(({SECTIONS[name]: content for name, content in sections.items()} | change).items())
+
+
+def with_head(kind: int, *sides: int, more: bytes = b"") -> bytes:
+    return filed(2, listed({SECTIONS["head"]: bytes([kind]) + b"".join(map(varint, sides)) + more}))
 
 
 def with_sections(change: dict[str, bytes | None]) -> bytes:
@@ -111,19 +207,15 @@ def with_version(version: int) -> bytes:
     return bytes(data)
 
 
-def flipped() -> bytes:
+def flipped(at: int | None = None) -> bytes:
     data = bytearray((HERE / TRAIN).read_bytes())
-    data[len(data) // 2] ^= 16
+    data[len(data) // 2 if at is None else at] ^= 16
     return bytes(data)
 
 
 def with_section(number: int) -> bytes:
     """One section of such a number, and the head."""
-    head = MAGIC + bytes([1, 2, 2])
-    for place, content in ((SECTIONS["head"], b"\0\1\1\1\1"), (number, b"later")):
-        head += bytes([place]) + varint(len(content)) + zlib.crc32(content).to_bytes(4, "little")
-    body = head + zlib.crc32(head).to_bytes(4, "little") + b"\0\1\1\1\1" + b"later"
-    return body + zlib.crc32(body).to_bytes(4, "little")
+    return filed(2, [(SECTIONS["head"], b"\0\1\1\1\1"), (number, b"later")])
 
 
 BAD: dict[str, Callable[[], bytes]] = {
@@ -142,7 +234,29 @@ BAD: dict[str, Callable[[], bytes]] = {
     "bad-codes.nmfc": lambda: with_sections({"codes": b"\0" + varint(2048) + varint(8) + bytes(8)}),
     "bad-meta.nmfc": lambda: with_sections({"meta": b"not deflated"}),
     "bad-origin.nmfc": lambda: with_sections({"parts": None, "curve": None, "origin": bytes(32)}),
+    "bad-version-2.nmfc": lambda: filed(2, listed({}), version=2),
+    "bad-table.nmfc": lambda: flipped(at=len(MAGIC) + 5),
+    "bad-mode.nmfc": lambda: filed(9, listed({})),
+    "bad-order.nmfc": lambda: filed(2, listed({})[::-1]),
+    "bad-twice.nmfc": lambda: filed(2, [listed({})[0], *listed({})]),
+    "bad-no-sections.nmfc": lambda: filed(2, []),
+    "bad-type.nmfc": lambda: with_head(9, 40, 6, 6, 1),
+    "bad-no-width.nmfc": lambda: with_head(0, 40, 0, 6, 1),
+    "bad-channels.nmfc": lambda: with_head(0, 40, 6, 6, 7),
+    "bad-range.nmfc": lambda: with_head(2 | 128, 40, 6, 6, 1, more=np.array([np.nan, 1]).tobytes()),
+    "bad-single.nmfc": lambda: with_head(64, 40, 6, 6, 1),
+    "bad-rows-of-many.nmfc": lambda: filed(0, listed({})),
+    "bad-codec.nmfc": lambda: with_maps(lambda maps: b"\xff" + maps[1:]),
+    "bad-maps.nmfc": lambda: with_maps(lambda maps: maps[:1] + bytes(len(maps) - 1)),
+    "bad-gzip.nmfc": lambda: b"\x1f\x8b\x08" + bytes(30),
+    "bad-text.nmfc": lambda: b"NMFC\n" + bytes(30),
 }
+
+
+def with_maps(change: Callable[[bytes], bytes]) -> bytes:
+    """The first file of bands with other maps."""
+    sections = unpack((HERE / "v1-bands.nmfc").read_bytes()).sections
+    return pack("bands", sections | {"maps": change(sections["maps"])})
 
 
 def decoded(data: bytes) -> np.ndarray:

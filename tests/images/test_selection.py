@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmfcompress.cli.parsing import parse_index
 from nmfcompress.errors import InputError, UsageError
 from nmfcompress.images.selection import select
-from nmfcompress.settings import Selection, parse_index
+from nmfcompress.settings import Selection
 
 LABELS = np.array([5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
 WORDS = np.array(["cat", "dog", "cat", "emu"])

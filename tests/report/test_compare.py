@@ -204,6 +204,29 @@ def test_the_best_of_ours_is_judged_and_the_verdict_is_about_the_strongest_rival
     assert "fewer bytes than strong" in verdict(done)[-1]
 
 
+def test_ours_that_is_best_where_the_others_are_is_judged() -> None:
+    """Not the one that is best at rates of its own, which no other codec has."""
+    low = replace(bits("nmfc low"), ladder=(1.0, 1.5, 2.0))
+    wide = bits("nmfc wide", 40)
+    apart = compare(pictures(4), [low, wide], 3)
+    size = {curve.codec.name: curve.sizes for curve in apart.curves}
+    assert size["nmfc low"][0] < size["nmfc wide"][0], "at equal PSNR the first needs fewer bytes"
+    assert (apart.deltas[0].bd_rate or 0) != 0
+    for rivals in ([bits("rival", 200)], [replace(bits("rival"), ladder=(3.0, 5.0))]):
+        done = compare(pictures(4), [low, wide, *rivals], 3)
+        assert done.best == "nmfc wide"
+        assert done.deltas[-1].bd_rate is not None
+    done = compare(pictures(4), [low, wide, replace(bits("rival"), ladder=(1.0, 2.0))], 3)
+    assert done.best == "nmfc low"
+
+
+def test_a_size_that_no_codec_comes_near_is_said() -> None:
+    done = compare(pictures(4), [bits(), bits("rival", 500)], 3, size=1)
+    least = done.curves[0].sizes[0]
+    assert f"no codec comes near 1 bytes (the nearest is nmfc bits with {least:,})" in done.notes
+    assert not compare(pictures(4), [bits(), bits("rival", 50_000)], 3, size=least).notes, "one of them is enough"
+
+
 def test_without_ours_the_first_codec_is_compared() -> None:
     done = compare(pictures(), [bits("one"), bits("two", 100)], 3)
     assert done.best == "one"
@@ -296,7 +319,7 @@ def test_json_is_one_line_that_says_it_all(many: tuple[np.ndarray, Comparison]) 
     line = to_json("digits", images, done, ["a.png"], ["a note"])
     assert "\n" not in line
     told = json.loads(line)
-    assert (told["images"], told["width"], told["height"], told["type"]) == (10, 24, 20, "uint8")
+    assert (told["images"], told["width"], told["height"], told["dtype"]) == (10, 24, 20, "uint8")
     assert told["best"] == "nmfc bits"
     assert told["verdict"] == verdict(done)
     assert len(told["rates"]) == sum(len(curve.points) for curve in done.curves)

@@ -1,0 +1,157 @@
+"""What is made of one picture: its factors, and the bytes of its outputs. It reads no file and writes none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..codec.drafts import Coded
+from ..codec.header import Header, Meta
+from ..codec.image import coded_image
+from ..factor.sweeps import SweepRecord
+from ..images.levels import Levels
+from ..images.limits import WORK_BYTES, fit_bytes
+from ..images.picture import Picture
+from ..images.saving import encode_picture
+from ..recipes import PictureFit, fit_picture
+from ..report import montage
+from ..report.records import Outcome
+from ..settings import Coding, Fit
+from .inputs import Item
+
+SHEET_PARTS = 64  # parts shown of a large rank
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture, and what is wanted of it.
+
+    Parameters
+    ----------
+    name : str
+        Of its input.
+    item : Item
+    fit : Fit
+    mask : array of bool, shape (h, w), optional
+        True = known.
+    wanted : tuple of str
+        Of "image", "basis", "compare" and "nmfc".
+    kind : str
+        Of the image.
+    sweeps, pixels : bool
+        Whether the losses of all sweeps are wanted, and the reconstruction.
+    """
+
+    name: str
+    item: Item
+    fit: Fit
+    mask: np.ndarray | None
+    wanted: tuple[str, ...]
+    kind: str
+    sweeps: bool
+    pixels: bool
+
+    @property
+    def needs(self) -> int:
+        """Bytes that the picture and the work on it take."""
+        m, n = matrix_of(self.item.picture)
+        return m * n * WORK_BYTES + fit_bytes(m, n, self.fit.rank)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What came of it: `files` are bytes by what they are, `lost` says what they could not hold."""
+
+    outcome: Outcome
+    files: dict[str, bytes]
+    lost: tuple[str, ...]
+    records: tuple[SweepRecord, ...]
+    pixels: np.ndarray | None
+
+
+def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Made:
+    """Factorize a picture by its rows, and encode what is wanted."""
+    item, picture, began = job.item, job.item.picture, time.perf_counter()
+    found = fit_picture(picture.pixels, job.fit, job.mask, on_sweep)
+    coded = _coded(item, found, job.mask) if "nmfc" in job.wanted else None
+    h, w = picture.pixels.shape[:2]
+    outcome = Outcome.of(
+        job.fit, found.fit, found.measured, input=job.name, image=item.image, label=item.label, width=w, height=h,
+        mode=picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, picture.pixels),
+    )  # fmt: skip
+    files: dict[str, bytes] = {}
+    lost: tuple[str, ...] = ()
+    for what in job.wanted:
+        if what == "nmfc" and coded is not None:
+            files[what], notes = coded.data, coded.notes
+        elif what == "image":
+            files[what], notes = encode_picture(replace(picture, pixels=found.reconstruction), job.kind)
+        else:
+            shown = _parts(found, job.fit.rank) if what == "basis" else _compared(picture, found, outcome)
+            files[what], notes = png(shown), ()
+        lost += notes
+    records = found.fit.records if job.sweeps else ()
+    return Made(outcome, files, lost, records, found.reconstruction if job.pixels else None)
+
+
+def matrix_of(picture: Picture) -> tuple[int, int]:
+    """The sides of V."""
+    m = picture.pixels.shape[0]
+    return m, picture.pixels.size // m
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """The bytes of a PNG."""
+    return encode_picture(pixels, "png")[0]
+
+
+def _parts(found: PictureFit, rank: int) -> np.ndarray:
+    """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
+    explained = found.fit.explained()
+    shown = min(rank, SHEET_PARTS)
+    panels = (montage.fitted(montage.stretch(found.part(j)), shown) for j in range(shown))  # small ones are kept
+    tiles = [montage.Tile(panel, f"part {j}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
+    h, w = found.reconstruction.shape[:2]
+    columns = montage.even_columns(shown, h / w) if shown > 3 else shown
+    more = f" · the first {shown} of {rank}" if rank > shown else ""
+    words = f"rank-1 parts, whose sum is the reconstruction{more} · each scaled to its own maximum · {montage.PERCENT}"
+    return montage.sheet(tiles, columns, words)
+
+
+def _compared(picture: Picture, found: PictureFit, outcome: Outcome) -> np.ndarray:
+    """Original, reconstruction and error side by side."""
+    figures = f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
+    caption = f"{figures} · rank {outcome.rank} · {outcome.sweeps} sweeps"
+    if outcome.bytes is not None:
+        caption += f" · {outcome.bytes:,} bytes, {outcome.bits_per_pixel:.3f} bit/pixel"
+    return montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)
+
+
+def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
+    """The picture as a .nmfc file of its factors."""
+    labels = None if item.label is None else np.array([item.label])
+    header, meta = described(item.picture)
+    coding = Coding(rank=len(found.fit.H))
+    return coded_image(item.picture.pixels, coding, replace(meta, labels=labels), header, found.fit, mask=mask)
+
+
+def described(picture: Picture) -> tuple[Header, Meta]:
+    """What a .nmfc file says of a picture."""
+    pixels = picture.pixels
+    header = Header((1, *pixels.shape), pixels.dtype, *range_of(picture.levels, pixels.dtype), single=True)
+    return header, Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode)
+
+
+def range_of(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
+    """What 0 and 1 stand for, of floats that were scaled."""
+    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
+
+
+def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:
+    if coded is None:
+        return {}
+    count = pixels.shape[0] * pixels.shape[1]
+    return {"bytes": coded.size, "bits_per_pixel": 8 * coded.size / count, "ratio": pixels.nbytes / coded.size}

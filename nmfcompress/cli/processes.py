@@ -1,0 +1,232 @@
+"""Several pieces of work at once, each in a process of its own, and what comes of them in the order of the pieces.
+
+Threads would take turns: on small pictures nearly all of the time goes into Python itself. A process gets a piece,
+hands back what it made of it, and touches no file: there is nothing to clean up when all are stopped in the middle.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+import sys
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+from ..errors import InputError
+
+AHEAD = 3  # pieces that are prepared, under way or waiting for those before them, for each process
+STOPPING = {signal.SIGINT, signal.SIGTERM}
+FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
+
+
+class Piece(Protocol):
+    """A piece of work."""
+
+    @property
+    def needs(self) -> int:
+        """Bytes of memory that it takes."""
+
+
+class Step(Protocol):
+    """Whatever has its turn; some of it with a piece of work."""
+
+    @property
+    def job(self) -> Piece | None: ...
+
+
+AnyStep = TypeVar("AnyStep", bound=Step)
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Turn(Generic[AnyStep]):
+    """A step that waits for its turn, and what came of its piece of work: a result, or an error."""
+
+    step: AnyStep
+    needs: int
+    sent: bool = False
+    answer: tuple[Any, Exception | None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.step.job is None or self.answer is not None
+
+    def result(self) -> Any:
+        """What came of it; an error is raised."""
+        found, error = self.answer or (None, None)
+        if error is not None:
+            raise error
+        return found
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    turn: _Turn[Any] | None = None
+
+
+class Processes(Generic[Result]):
+    """Work in at most `count` processes, or in this one when that is 1. To be entered: on leaving all of them end.
+
+    Parameters
+    ----------
+    count : int
+    work : callable
+        Piece -> result, a function of a module.
+    room : int
+        Bytes that the pieces which are not done yet may need together; one alone may need any number.
+    """
+
+    def __init__(self, count: int, work: Callable[[Any], Result], room: int):
+        self._count, self._work, self._room = count, work, room
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Processes[Result]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+        self._workers.clear()
+
+    def each(self, steps: Iterator[AnyStep]) -> Iterator[tuple[AnyStep, Callable[[], Result]]]:
+        """The steps in their order, each with a call that has the result of its piece of work, or raises its error."""
+        if self._count == 1:
+            for step in steps:
+                yield step, partial(self._work, step.job)
+            return
+        ahead: deque[_Turn[AnyStep]] = deque()
+        more = True
+        while more or ahead:
+            self._receive(0)
+            self._send(ahead)
+            while more and self._may_prepare(ahead):
+                following = next(steps, None)
+                if following is None:
+                    more = False
+                else:
+                    ahead.append(_Turn(following, 0 if following.job is None else following.job.needs))
+                    self._send(ahead)
+            if ahead and ahead[0].ready:
+                turn = ahead.popleft()
+                yield turn.step, turn.result
+            elif ahead:
+                self._receive(None)
+
+    def _may_prepare(self, ahead: deque[_Turn[AnyStep]]) -> bool:
+        """Whether one more fits beside those that are there, should it be as large as the largest of them."""
+        needs = [turn.needs for turn in ahead]
+        return len(ahead) < AHEAD * self._count and sum(needs) + max(needs, default=0) <= self._room
+
+    def _send(self, ahead: deque[_Turn[AnyStep]]) -> None:
+        """Hand out pieces in their order, as many as there are idle processes and there is room for."""
+        used = 0
+        for turn in ahead:
+            used += turn.needs
+            if turn.sent or turn.step.job is None:
+                continue
+            if used > self._room and turn is not ahead[0]:
+                return
+            idle = next((worker for worker in self._workers if worker.turn is None), None)
+            if idle is None and len(self._workers) == self._count:
+                return
+            self._hand(turn, idle or self._start())
+
+    def _hand(self, turn: _Turn[Any], worker: _Worker) -> None:
+        """Give a piece to a process; to another one, once, should that have been killed while it had nothing to do."""
+        turn.sent = True
+        try:
+            worker.pipe.send(turn.step.job)
+        except OSError:
+            self._end(worker)
+            worker = self._start()
+            try:
+                worker.pipe.send(turn.step.job)
+            except OSError:
+                turn.answer = None, InputError(f"the process to work on it {self._end(worker)}")
+                return
+        worker.turn = turn
+
+    def _receive(self, timeout: float | None) -> None:
+        """Take what is done: at once, or with None as soon as there is something."""
+        busy = {worker.pipe: worker for worker in self._workers if worker.turn is not None}
+        for pipe in wait(list(busy), timeout) if busy else ():
+            worker = busy[pipe]  # type: ignore[index]
+            turn, worker.turn = worker.turn, None
+            assert turn is not None  # noqa: S101
+            try:
+                turn.answer = worker.pipe.recv()
+            except (EOFError, OSError):
+                turn.answer = None, InputError(f"the process at work on it {self._end(worker)}")
+
+    def _start(self) -> _Worker:
+        here, there = multiprocessing.Pipe()
+        context: Any = multiprocessing.get_context("fork" if FORKS else "spawn")
+        others = [here, *(worker.pipe for worker in self._workers)] if FORKS else []  # it must not hold them open
+        process = context.Process(target=_serve, args=(there, self._work, others), daemon=True)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until it has its own answer to them
+        try:
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                process.start()  # threads that only draw a bar are no reason not to fork
+            self._workers.append(_Worker(process, here))
+        except OSError as error:
+            here.close()
+            raise InputError(f"cannot start a process: {error.strerror} (pass a smaller -j)") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            there.close()
+        return self._workers[-1]
+
+    def _end(self, worker: _Worker) -> str:
+        """What became of a process that has gone."""
+        worker.process.kill()
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        code = worker.process.exitcode or 0
+        what = f"was ended by signal {-code}" if code < 0 else f"ended with {code}"
+        return f"{what} (expected a result; if memory is short, pass a smaller -j)"
+
+
+def _serve(pipe: Connection, work: Callable[[Any], Any], others: list[Connection]) -> None:
+    """A process: piece after piece, until there are no more or whoever sends them has gone."""
+    for other in others:
+        other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the one that started this one answers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    with suppress(EOFError, OSError):
+        while True:
+            piece = pipe.recv()
+            answer: tuple[Any, Exception | None]
+            try:
+                answer = work(piece), None
+            except Exception as error:
+                answer = None, _sendable(error)
+            pipe.send(answer)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error with its traceback; one like it where it would not arrive."""
+    error.add_note(traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

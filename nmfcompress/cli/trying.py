@@ -1,0 +1,53 @@
+"""Which rank pictures have: for `nmfc rank`, and for `nmfc basis --rank auto`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from ..factor.nmf import cores
+from ..factor.ranks import Ranks, Trial, choose_rank, trial_bytes
+from ..images.archives import Stack
+from ..images.arrange import arrange_rows, arrange_stack
+from ..images.limits import Limits, in_flight
+from ..images.stored import held
+from ..recipes import Lifted, psnr_of, size_of
+from ..report import ranks as said
+from ..settings import Fit, Ranking
+from .console import Console
+
+
+def try_ranks(
+    name: str, stack: Stack, ranking: Ranking, fit: Fit, limits: Limits, console: Console, from_zero: bool = True
+) -> tuple[Ranks, list[said.RankRecord]]:
+    """Ranks of a collection, or of the one picture that there is, and a record of each.
+
+    `from_zero`: of values as they were in the file, where their minimum was taken away.
+    """
+    V = arrange_stack(stack.images) if len(stack.images) > 1 else arrange_rows(np.asarray(stack.images[0]))
+    levels = stack.levels
+    lift = levels.low / (levels.high - levels.low) if from_zero and levels.own else 0.0
+    if lift:
+        V = Lifted(V, lift)
+    (m, n), high = V.shape, min(ranking.high, *V.shape)
+    needs = held(stack.images) + in_flight(m, n, fit.jobs or cores()) + trial_bytes((m, n), high)
+    limits.admit_fit(m, n, high, needs)
+    records: dict[int, said.RankRecord] = {}
+    began = time.monotonic()
+
+    def told(trial: Trial) -> None:
+        records[trial.rank] = said.RankRecord.of(trial, psnr_of(V, trial.fit, lift), size_of(V, trial.fit))
+        console.advance(f"rank {trial.rank}")
+
+    def enough() -> bool:
+        return ranking.seconds is not None and time.monotonic() - began > ranking.seconds
+
+    console.bar(name, high.bit_length() + 6, "rank")
+    ranks = choose_rank(V, ranking.low, ranking.high, fit=fit, on_trial=told, enough=enough)
+    ready = [
+        replace(records[trial.rank], held_out_parts=trial.held_out_parts, stability=trial.stability)
+        for trial in ranks.trials
+    ]
+    return ranks, ready

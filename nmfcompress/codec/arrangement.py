@@ -1,0 +1,109 @@
+"""Which arrangement suits a collection: shared parts, maps of bands, or each picture by its own patches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..metrics import peak
+from ..settings import Coding
+from .patched import probed
+
+FEW = 8  # pictures: with fewer, as many parts as a stack needs are as large as the pictures
+MANY = 2000  # pictures: with more, coding each by its patches takes too long
+BANDS_LEAST, BANDS_MANY = 4, 20_000
+LOOKED_AT, SEEN = 512, 2**13  # pictures, and values of each, whose likeness is measured
+SHARE = 0.2  # of its pictures that a stack may need parts: each costs about as much as five pictures' patches
+UNSURE = (0.06, 0.6)  # shares between which either may be better
+BOTH, TRIED = 2**18, 2**22  # values of all pictures of which both are made where it may; of which a stack is a way out
+USUAL_DB = 20.0  # where neither a quality nor a size is asked for: what a stack comes to at its usual step
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What suits a collection, what else there is where that misses a target, and whether it may be as good."""
+
+    first: str
+    second: str | None = None
+    unsure: bool = False
+
+
+def arrangement_for(images: Any, given: bool = False, coding: Coding | None = None) -> str:
+    """What suits a collection, as `choice_for` says."""
+    return choice_for(images, given, coding or Coding()).first
+
+
+def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
+    """What suits a collection at the quality that is asked for.
+
+    Bands where neighbours are alike and few: bands of a spectrum, and frames of a steady movie, are about as far from
+    their neighbours as noise goes; digits and faces are as far from the next as from any other. A stack where its
+    pictures share much: where a few parts, for the number of pictures, come as near as is asked for. A part takes
+    about as many bytes as some pictures do by their patches, so patches where that many parts would cost more than
+    the pictures.
+
+    Parameters
+    ----------
+    images : array or what is sliced like one, (n, h, w) or (n, h, w, c)
+    given : bool
+        The parts are there already.
+    coding : Coding
+        What is asked for; with a rank and no target it is parts that are.
+    """
+    n, shape = len(images), tuple(images.shape)
+    if given:
+        return Choice("stack")
+    alone = n <= MANY and shape[3:] in ((), (3,))
+    if _steady(images):
+        return Choice("bands", "patches" if alone else None)
+    if not alone or (coding.rank is not None and not coding.targets):
+        return Choice("stack")
+    if n < FEW:
+        return Choice("patches")
+    allowed = _error_allowed(images, coding)
+    if allowed is None:
+        return Choice("stack", "patches")
+    share = parts_needed(images, allowed) / n
+    unsure = UNSURE[0] < share < UNSURE[1] and math.prod(shape) <= BOTH
+    if share <= SHARE:
+        return Choice("stack", "patches", unsure)
+    return Choice("patches", "stack" if math.prod(shape) <= TRIED else None, unsure)
+
+
+def _steady(images: Any) -> bool:
+    """Whether bands suit it."""
+    n = len(images)
+    if n < BANDS_LEAST or len(images.shape) != 3 or n > BANDS_MANY:
+        return False
+    places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int))
+    first = np.stack([np.asarray(images[int(i)], np.float64) for i in places])
+    following = np.stack([np.asarray(images[int(i) + 1], np.float64) for i in places])
+    spread = (
+        np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
+    )
+    return bool(np.square(first - following).mean() < 0.25 * spread)
+
+
+def _error_allowed(images: Any, coding: Coding) -> float | None:
+    """The mean squared error, of values up to 1, that is aimed at; None where patches cannot be that small."""
+    if coding.min_psnr is not None:
+        return float(10 ** (-coding.min_psnr / 10))
+    if coding.target_size is None:
+        return float(10 ** (-USUAL_DB / 10))
+    found = probed(images, replace(coding, rank=None))
+    return None if found is None else found.mse / peak(images.dtype) ** 2
+
+
+def parts_needed(images: Any, allowed: float) -> int:
+    """How many parts come as near as this mean squared error, of values up to 1, were they to have signs."""
+    n, values = len(images), math.prod(images.shape[1:])
+    places = np.unique(np.linspace(0, n - 1, min(n, LOOKED_AT)).astype(int))
+    # some values of each picture, the same of all, tell as much of how alike they are
+    seen = np.sort(np.random.default_rng(0).choice(values, min(values, SEEN), replace=False, shuffle=False))
+    V = np.stack([np.asarray(images[int(i)]).reshape(-1)[seen] for i in places]) / peak(images.dtype)
+    energies = np.linalg.eigvalsh(V @ V.T if len(V) <= len(seen) else V.T @ V) / V.size
+    left = np.cumsum(np.maximum(energies, 0))  # by the weakest, the two weakest ...
+    return len(energies) - int(np.searchsorted(left, allowed, side="right"))

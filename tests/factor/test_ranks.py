@@ -1,0 +1,128 @@
+"""The choice of a rank: planted ranks are found, and what is tried is what it says."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import planted, swimmer
+
+from nmfcompress.errors import InputError, UsageError
+from nmfcompress.factor.nmf import factorize
+from nmfcompress.factor.ranks import alike, choose_rank, free_errors, simplest
+from nmfcompress.settings import Fit
+
+
+@pytest.mark.parametrize("kind", ["uniform", "sparse", "blocks"])
+@pytest.mark.parametrize("rank", [2, 7, 12])
+def test_a_planted_rank_is_found(kind, rank):
+    found = choose_rank(planted(kind, rank, 300, 200, 0), 1, 24, fit=Fit(1, max_sweeps=30))
+    assert (found.recommended, found.knee) == (rank, True)
+    assert f"by {rank}:" in found.reason
+
+
+def test_limbs_that_only_parts_tell_apart():
+    found = choose_rank(swimmer(), 1, 32, fit=Fit(1, max_sweeps=50))
+    assert np.linalg.matrix_rank(swimmer()) == 13
+    assert found.recommended in (16, 17)
+    assert found.knee
+    assert "13 directions" in found.reason
+
+
+def test_pictures_have_no_knee_and_that_is_said():
+    with Image.open(Path(__file__).parents[2] / "samples" / "grey.png") as picture:
+        V = np.asarray(picture)[::2, ::2]
+    found = choose_rank(V, 1, 16, fit=Fit(1, max_sweeps=20))
+    assert not found.knee
+    assert found.reason.startswith("no knee: held-out entries are still predicted better at rank 16")
+    assert all(trial.stability is None for trial in found.trials)
+
+
+def test_what_is_tried_is_what_it_says():
+    V = planted("uniform", 4, 80, 60, 1).astype(np.float32)
+    seen = []
+    found = choose_rank(V, 2, 12, on_trial=lambda trial: seen.append(trial.rank))
+    ranks = [trial.rank for trial in found.trials]
+    assert ranks == sorted(seen)
+    assert {2, 3, 4, 5, 6, 8, 12} == set(ranks)
+    for trial in found.trials:
+        loss = np.linalg.norm(V - trial.fit.W @ trial.fit.H)
+        assert trial.fit.loss == pytest.approx(loss, rel=1e-4)
+        values = np.linalg.svd(V.astype(float), compute_uv=False)
+        assert trial.svd_floor == pytest.approx(np.sqrt(np.square(values[trial.rank :]).sum()), rel=1e-5)
+        assert trial.fit.loss >= trial.svd_floor
+        near = abs(trial.rank - found.recommended) <= 1
+        assert (trial.stability is not None) == near
+        if near:
+            assert trial.held_out_parts > 0
+            assert 0 <= trial.stability <= 1 + 1e-9
+    assert found.best.rank == found.recommended
+    losses = [trial.fit.loss for trial in found.trials]
+    assert all(after <= before * 1.001 for before, after in pairwise(losses))  # grown from there
+
+
+def test_the_same_ranks_whatever_the_number_of_threads():
+    V = planted("sparse", 3, 60, 50, 2)
+    one, three = (choose_rank(V, 1, 8, fit=Fit(1, max_sweeps=20, jobs=jobs)) for jobs in (1, 3))
+    assert one.reason == three.reason
+    for a, b in zip(one.trials, three.trials, strict=True):
+        assert a.fit.W.tobytes() == b.fit.W.tobytes()
+        assert (a.held_out, a.held_out_parts, a.stability) == (b.held_out, b.held_out_parts, b.stability)
+
+
+def test_enough_ends_the_search_with_an_answer():
+    V = planted("uniform", 4, 80, 60, 1)
+    found = choose_rank(V, 1, 24, enough=lambda: True)
+    assert found.recommended == 4
+    assert found.best.rank == 4
+
+
+def test_held_out_errors_are_those_of_a_plain_computation(rng):
+    V = rng.random((24, 20))
+    rows, columns = np.arange(24) % 4 == 1, np.arange(20) % 4 == 2
+    errors = free_errors(V, 6, [(rows, columns)])
+    for rank in range(7):
+        U, s, Vt = np.linalg.svd(V[~rows][:, ~columns])
+        inverse = Vt[:rank].T @ np.diag(1 / s[:rank]) @ U[:, :rank].T  # of D at that rank: Owen and Perry, equation 2.2
+        rest = V[rows][:, columns] - V[rows][:, ~columns] @ inverse @ V[~rows][:, columns]
+        assert errors[0, rank] == pytest.approx(np.square(rest).sum() / np.square(V).sum(), rel=1e-6)
+
+
+def test_the_simplest_that_is_not_clearly_worse():
+    noise = np.array([[0.1], [-0.1], [0.05], [-0.05]])
+    falling = np.array([5.0, 3.0, 1.0, 0.99, 1.2])
+    wiggle = np.array([0, 1, 1, 0, 1])  # the errors of 2 and 3 parts differ by more than 0.01 from block to block
+    assert simplest(falling + noise * wiggle) == 2
+    assert simplest(np.tile(falling, (4, 1))) == 3  # no noise at all: every hundredth counts
+
+
+def test_parts_in_any_order_are_the_same_parts(rng):
+    H = rng.random((5, 30))
+    H /= np.linalg.norm(H, axis=1, keepdims=True)
+    assert alike(H, H[::-1]) == pytest.approx(1)
+    assert alike(H, np.roll(H, 1, axis=1)) < 0.99
+
+
+@pytest.mark.parametrize(
+    ("V", "options", "error", "words"),
+    [
+        (np.ones((7, 50)), {}, InputError, "too small"),
+        (-np.ones((20, 20)), {}, InputError, "negative"),
+        (np.ones((20, 20)), {"low": 0}, UsageError, "from 1"),
+        (np.ones((20, 20)), {"low": 5, "high": 4}, UsageError, "5 to 4"),
+        (np.ones((20, 20)), {"fit": Fit(1, divergence="kl")}, UsageError, "frobenius"),
+    ],
+)
+def test_what_cannot_be_tried_is_named(V, options, error, words):
+    with pytest.raises(error, match=words):
+        choose_rank(V, **options)
+
+
+@pytest.mark.parametrize("V", [np.zeros((20, 30)), np.ones((20, 30), np.uint8), np.eye(24)])
+def test_nothing_one_thing_and_all_things(V):
+    found = choose_rank(V, 1, 8)
+    assert 1 <= found.recommended <= 8
+    assert factorize(V, found.recommended).loss >= 0

@@ -1,0 +1,76 @@
+"""Killed processes and full disks, the short version of `make torture`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from campaigns import commands, disks, kills
+from campaigns.commands import OLD, Job
+
+NAMES = ("compress", "decompress -o")
+KILLS, SIZES = 9, 3
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("torture")
+
+
+@pytest.fixture(scope="module")
+def jobs(home: Path) -> list[Job]:
+    return commands.jobs(home, NAMES)
+
+
+def test_killed_processes_leave_old_files_or_new_ones(home, jobs):
+    told = kills.campaign(home, jobs, KILLS, seed=3)
+    assert not told.findings
+    assert "SIGKILL" in told.line
+
+
+def test_full_disks_leave_old_files_and_nothing_else(home, jobs):
+    told = disks.campaign(home, jobs, SIZES, seed=3)
+    assert not told.findings
+    assert "file limit, exit code 1" in told.line
+    assert f"{len(disks.TO_FULL)} /dev/full, exit code 1" in told.line or not os.path.exists("/dev/full")
+
+
+def test_what_is_wrong_is_found(tmp_path):
+    """A truncated file, a stray one, one that has gone, one that is none of the outputs."""
+    job = Job("test", (), {"a.png": b"new" * 100, "b.png": b"other", "loss.csv": b"image,seconds\nx,1.0\ny,2.0\n"}, 1.0)
+    out = tmp_path / "out"
+
+    def wrong(**changed: object) -> list[str]:
+        return [line.split(": ")[0] for line in job.wrong(tmp_path, **{"strays": False, **changed})]  # type: ignore[arg-type]
+
+    job.prepare(tmp_path)
+    assert wrong() == []
+    assert wrong(done=True) == [
+        "a.png is the old file, but the exit code is 0",
+        "b.png is the old file, but the exit code is 0",
+        "loss.csv has gone",
+    ]
+    for name, content in job.whole.items():
+        (out / name).write_bytes(content)
+    (out / "loss.csv").write_bytes(b"image,seconds\nx,17.5\ny,0\n")
+    assert wrong(done=True) == []
+    (out / "loss.csv").write_bytes(b"image,seconds\nx,17.5\n")
+    assert wrong() == []
+    assert wrong(done=True) == ["loss.csv is neither old nor whole"]
+    (out / "loss.csv").write_bytes(b"image,seconds\nx,17")
+    assert wrong() == ["loss.csv is neither old nor whole"]
+    (out / "loss.csv").unlink()
+    (out / "a.png").write_bytes(b"new" * 99)
+    assert wrong() == ["a.png is neither old nor whole"]
+    (out / "a.png").write_bytes(b"")
+    assert wrong() == ["a.png is neither old nor whole"]
+    (out / "a.png").write_bytes(OLD)
+    (out / ".nmfc-0123456789abcdef").touch()
+    assert wrong(strays=True) == []
+    assert wrong() == [".nmfc-0123456789abcdef is left behind"]
+    (out / ".nmfc-0123456789abcdef").rename(out / "c.png")
+    (out / "b.png").unlink()
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp/x").touch()
+    assert wrong() == ["c.png is none of the outputs", "b.png has gone", "x is left in the folder for temporary files"]
