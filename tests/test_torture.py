@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from campaigns import commands, disks, kills
 from campaigns.commands import OLD, Job
 
+from nmfcompress.cli import streams
+
 NAMES = ("compress", "decompress -o")
-KILLS, SIZES = 9, 3
+KILLS, SIZES = 6, 2
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,58 @@ def test_full_disks_leave_old_files_and_nothing_else(home, jobs):
     assert not told.findings
     assert "file limit, exit code 1" in told.line
     assert f"{len(disks.TO_FULL)} /dev/full, exit code 1" in told.line or not os.path.exists("/dev/full")
+
+
+@pytest.mark.parametrize(("first", "second"), [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_a_second_signal_does_not_get_into_the_cleaning_up(monkeypatch, first, second):
+    """It ended nmfc with a traceback; one that comes much later stops it again."""
+    monkeypatch.setattr(streams.Terminated, "seen", False)
+    monkeypatch.setattr(streams, "_stopped", [-1e9])
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    before = [(number, signal.getsignal(number)) for number in (first, second)]
+    streams.stop_by_exception()
+    cleaned = []
+    try:
+        for _ in range(2):
+            with pytest.raises((KeyboardInterrupt, streams.Terminated)):  # noqa: PT012
+                try:
+                    signal.raise_signal(first)
+                finally:
+                    signal.raise_signal(second)
+                    cleaned.append(first)
+            streams._stopped[0] -= 60
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert cleaned == [first, first]
+
+
+ON_ITS_WAY = """
+import signal, sys
+from nmfcompress.cli import main, streams
+
+class HalfDone:
+    def __del__(self):
+        raise ValueError("seek of closed file")
+
+def command(*args, **kwargs):
+    streams.stop_by_exception()
+    half_done = HalfDone()
+    try:
+        signal.raise_signal(int(sys.argv[1]))
+    finally:
+        raise ValueError("cannot be closed")
+
+main.nmfc.main = command
+main.main([])
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "words"), [(2, 130, "interrupted"), (15, 143, "terminated")])
+def test_what_is_half_done_does_not_make_an_error_of_a_signal(number, code, words):
+    """A ZipFile that was being written did: exit code 1, and a traceback when it was let go."""
+    done = subprocess.run([sys.executable, "-c", ON_ITS_WAY, str(number)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, f"nmfc: {words}\n")
 
 
 def test_what_is_wrong_is_found(tmp_path):

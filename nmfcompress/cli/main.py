@@ -11,7 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import NmfcError
-from .streams import Terminated, discard, tell
+from .streams import Terminated, discard, interrupted, tell
 
 COMMANDS = {  # command: its module in this folder
     "compress": "compress",
@@ -79,7 +79,8 @@ def main(args: list[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     except OSError as error:
         code = _stdout_failed(error)
-    sys.exit(TERMINATED if Terminated.seen else code)  # code that catches everything may have swallowed it
+    # code that catches everything may have swallowed it
+    sys.exit(TERMINATED if Terminated.seen else INTERRUPTED if interrupted() else code)
 
 
 def _run(argv: list[str]) -> int:
@@ -117,6 +118,8 @@ def _run(argv: list[str]) -> int:
     except Exception as error:
         if debug:
             _trace()
+        if Terminated.seen or interrupted():  # of which something half done made an error of its own
+            return _complain(*(("terminated", TERMINATED) if Terminated.seen else ("interrupted", INTERRUPTED)))
         return _complain(f"internal error, please report it: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 

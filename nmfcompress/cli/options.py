@@ -59,7 +59,7 @@ fit = bundle("fit", _fit, click.option("-k", "--rank", type=int, help=_RANK), *_
 fit_of_any_rank = bundle("fit", _fit, *_COURSE, _SEED, _JOBS)
 
 
-class RankOrAuto(click.ParamType[int]):
+class RankOrAuto(click.ParamType):  # type: ignore[type-arg]  # generic in later versions only
     """A whole number, or auto: None then."""
 
     name = "integer|auto"

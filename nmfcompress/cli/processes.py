@@ -116,14 +116,14 @@ class Processes(Generic[Result]):
         while more or ahead:
             self._receive(0)
             self._send(ahead)
-            while more and self._may_prepare(ahead):
+            ready, waiting = bool(ahead) and ahead[0].ready, any(not (turn.sent or turn.ready) for turn in ahead)
+            if more and self._may_prepare(ahead) and not (ready and waiting):
                 following = next(steps, None)
                 if following is None:
                     more = False
                 else:
                     ahead.append(_Turn(following, 0 if following.job is None else following.job.needs))
-                    self._send(ahead)
-            if ahead and ahead[0].ready:
+            elif ready:
                 turn = ahead.popleft()
                 yield turn.step, turn.result
             elif ahead:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
 from contextlib import suppress
 from types import FrameType
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import click
 
@@ -23,14 +25,34 @@ def stop_by_exception() -> None:
     An exception in the middle of an import might be swallowed by code that expects imports to fail.
     """
     with suppress(ValueError):  # not in the main thread, as in some test runners
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, _stop)
         if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL):
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, _stop)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    Terminated.seen = True
-    raise Terminated
+ON_ITS_WAY = 2.0  # seconds that it takes to clean up and say so, at most
+_stopped = [-ON_ITS_WAY]  # when a signal raised last
+
+
+def interrupted() -> bool:
+    """Whether SIGINT has raised: what it interrupted may have made another exception of it on the way."""
+    return _stopped[0] > 0 and not Terminated.seen
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise, unless another signal has just done so.
+
+    A second one right behind the first (a terminal and a parent send one each) must not get into the cleaning up.
+    """
+    now = time.monotonic()
+    if now - _stopped[0] < ON_ITS_WAY:
+        return
+    _stopped[0] = now
+    sys.unraisablehook = lambda _: None  # what is half done complains when it is let go, as an open ZipFile does
+    if number == signal.SIGTERM:
+        Terminated.seen = True
+        raise Terminated
+    raise KeyboardInterrupt
 
 
 def tell(words: str, end: str = "\n") -> None:

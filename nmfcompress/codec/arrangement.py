@@ -10,7 +10,8 @@ import numpy as np
 
 from ..metrics import peak
 from ..settings import Coding
-from .patched import probed
+from .patched import Probe, probed
+from .targets import Measured, closer
 
 FEW = 8  # pictures: with fewer, as many parts as a stack needs are as large as the pictures
 MANY = 2000  # pictures: with more, coding each by its patches takes too long
@@ -24,11 +25,23 @@ USUAL_DB = 20.0  # where neither a quality nor a size is asked for: what a stack
 
 @dataclass(frozen=True)
 class Choice:
-    """What suits a collection, what else there is where that misses a target, and whether it may be as good."""
+    """What suits a collection, what else there is where that misses a target, and whether it may be as good.
+
+    Where that is not sure a stack comes first, which takes less time; `probe` tells what patches would come to.
+    """
 
     first: str
     second: str | None = None
     unsure: bool = False
+    probe: Probe | None = None
+
+    def is_worth(self, found: Measured, n: int, coding: Coding) -> bool:
+        """Whether patches of all `n` pictures may be better than the stack that was found."""
+        if not self.unsure or self.probe is None:
+            return False
+        if coding.target_size is not None:
+            return closer(self.probe, found, coding)
+        return self.probe.size * n < found.size * self.probe.count
 
 
 def arrangement_for(images: Any, given: bool = False, coding: Coding | None = None) -> str:
@@ -63,14 +76,18 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
         return Choice("stack")
     if n < FEW:
         return Choice("patches")
-    allowed = _error_allowed(images, coding)
-    if allowed is None:
-        return Choice("stack", "patches")
+    probe = None
+    if coding.target_size is not None:
+        probe = probed(images, replace(coding, rank=None))
+        if probe is None:  # not even a few would fit into their part of it
+            return Choice("stack", "patches")
+    allowed = 10 ** (-(coding.min_psnr or USUAL_DB) / 10) if probe is None else probe.mse / peak(images.dtype) ** 2
     share = parts_needed(images, allowed) / n
-    unsure = UNSURE[0] < share < UNSURE[1] and math.prod(shape) <= BOTH
+    if coding.targets and UNSURE[0] < share < UNSURE[1] and math.prod(shape) <= BOTH:
+        return Choice("stack", "patches", unsure=True, probe=probe or probed(images, coding))
     if share <= SHARE:
-        return Choice("stack", "patches", unsure)
-    return Choice("patches", "stack" if math.prod(shape) <= TRIED else None, unsure)
+        return Choice("stack", "patches")
+    return Choice("patches", "stack" if math.prod(shape) <= TRIED else None)
 
 
 def _steady(images: Any) -> bool:
@@ -85,16 +102,6 @@ def _steady(images: Any) -> bool:
         np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
     )
     return bool(np.square(first - following).mean() < 0.25 * spread)
-
-
-def _error_allowed(images: Any, coding: Coding) -> float | None:
-    """The mean squared error, of values up to 1, that is aimed at; None where patches cannot be that small."""
-    if coding.min_psnr is not None:
-        return float(10 ** (-coding.min_psnr / 10))
-    if coding.target_size is None:
-        return float(10 ** (-USUAL_DB / 10))
-    found = probed(images, replace(coding, rank=None))
-    return None if found is None else found.mse / peak(images.dtype) ** 2
 
 
 def parts_needed(images: Any, allowed: float) -> int:

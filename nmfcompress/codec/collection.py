@@ -116,10 +116,12 @@ def coded_stack(
     if coding.arrangement is not None:
         return arranged(coding.arrangement)
     choice = choice_for(images, origin is not None, coding)
-    return arranged(choice.first) if choice.second is None or not coding.targets else _either(arranged, choice, coding)
+    if choice.second is None or not coding.targets:
+        return arranged(choice.first)
+    return _either(arranged, choice, len(images), coding)
 
 
-def _either(arranged: Callable[[str], Coded], choice: Choice, coding: Coding) -> Coded:
+def _either(arranged: Callable[[str], Coded], choice: Choice, n: int, coding: Coding) -> Coded:
     """What suits, unless what else there is reaches a target that this misses, or comes nearer where none is sure."""
     found: Coded | None = None
     missed: list[TargetMissed] = []
@@ -131,7 +133,7 @@ def _either(arranged: Callable[[str], Coded], choice: Choice, coding: Coding) ->
             continue
         found = made if found is None or closer(made, found, coding) else found
         wasted = coding.target_size is not None and arrangement != "patches" and not tight(found, coding)
-        if not choice.unsure and not wasted:
+        if not wasted and not choice.is_worth(found, n, coding):
             break
     if found is None:
         raise min(missed, key=lambda error: reached(error, coding))

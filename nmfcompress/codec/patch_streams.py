@@ -90,4 +90,4 @@ def _stream(data: bytes) -> Stream:
 def check_count(n: int) -> None:
     """Raise TooLarge when a collection has more pictures than are ever read."""
     if n > MOST_PICTURES:
-        raise TooLarge(f"{n:,} pictures are more than arrangement patches holds (at most {MOST_PICTURES:,}; use stack)")
+        raise TooLarge(f"{n:,} pictures are more than arrangement patches is for (at most {MOST_PICTURES:,})")

@@ -44,12 +44,13 @@ def coded_patches(images: Any, coding: Coding, header: Header, meta: Meta, on_st
 
 @dataclass(frozen=True)
 class Probe:
-    """A few pictures at one step, and what they come to."""
+    """A few pictures at one step, and what they come to; `count` of `size` bytes."""
 
     step: float
     mse: float
     size: int
     psnr_db: float | None
+    count: int = 1
 
 
 def probed(images: Any, coding: Coding, each: Each = map) -> Probe | None:
@@ -61,7 +62,7 @@ def probed(images: Any, coding: Coding, each: Each = map) -> Probe | None:
 
     def draft(step: float) -> Probe:
         section, mse = encode_pictures(some, whole_step(step), bands, each)
-        return Probe(step, mse, len(section), psnr_of_mse(mse, some.dtype))
+        return Probe(step, mse, len(section), psnr_of_mse(mse, some.dtype), len(some))
 
     size = None if coding.target_size is None else max(1, coding.target_size * len(some) // n)
     try:
@@ -112,6 +113,8 @@ def decode_pictures(data: bytes, header: Header, index: np.ndarray | None, rank:
     InputError
         The section is none; a stream that is none is named by its picture.
     """
+    if header.shape[3:] not in ((), (3,)):
+        raise InputError(f"is damaged: patches have 1 or 3 channels, its header says {header.shape[3]}")
     streams = read_streams(data, header.shape[0])
     wanted = np.arange(header.shape[0]) if index is None else index
     shown = np.empty((len(wanted), *header.shape[1:]), header.dtype)

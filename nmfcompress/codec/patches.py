@@ -135,8 +135,6 @@ def decode_stream(
     streams: Streams, place: int, shape: tuple[int, ...], dtype: np.dtype | type, rank: int | None = None
 ) -> np.ndarray:
     """Decode the picture of one stream, as `decode_patches`."""
-    if len(shape) == 3 and shape[2] != 3:
-        raise InputError(f"is damaged: patches have 1 or 3 channels, its header says {shape[2]}")
     step, bands, one = streams.step, streams.bands, streams.each[place]
     reader = Reader([one.decisions], 1 << one.lane_bits)
     keep = bands if rank is None else min(max(rank, 1), bands)

@@ -9,13 +9,18 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .commands import Told
+    from .fuzz import Found
 
 
 def main() -> int:
     if sys.argv[1:2] == ["atheris"]:
-        from .fuzz import atheris_main
+        from .guided import main as guided
 
-        atheris_main(sys.argv[2], sys.argv[3:])
+        guided(sys.argv[2], sys.argv[3:])
         return 0
     words = parser().parse_args()
     answer: int = words.run(words)
@@ -56,8 +61,7 @@ def tortured(words: argparse.Namespace) -> int:
         some = commands.jobs(home)
         for campaign, count in ((kills.campaign, words.kills), (disks.campaign, words.sizes)):
             told = campaign(home, some, count, words.seed)
-            print(told, flush=True)
-            found += told.findings
+            found += shown(told)
     return report(found, began)
 
 
@@ -70,15 +74,13 @@ def fuzzed(words: argparse.Namespace) -> int:
     chosen = words.door or list(doors.READ)
     for door in chosen:
         told = fuzz.in_pieces(door, words.mutations, words.seed, keep)
-        print(told)
-        found += told.findings
+        found += shown(told)
     guided = words.seconds > 0 and find_spec("atheris") is not None
     if words.seconds > 0 and not guided:
         print("atheris cannot be had here (extra [fuzz]): only our own seeded mutations were tried")
     for door in chosen if guided else ():
         told = fuzz.guided(door, words.seconds, words.seed, keep)
-        print(told)
-        found += told.findings
+        found += shown(told)
     if not found and not words.keep:
         import shutil
 
@@ -95,9 +97,13 @@ def piece_of(words: argparse.Namespace) -> int:
     return 0
 
 
+def shown(told: Told | Found) -> tuple[str, ...]:
+    """Print what a campaign has to say, at once; its findings."""
+    print(told, *(f"FOUND {finding}" for finding in told.findings), sep="\n", flush=True)
+    return told.findings
+
+
 def report(found: list[str], began: float) -> int:
-    for finding in found:
-        print(f"FOUND {finding}")
     print(f"{len(found)} findings in {time.monotonic() - began:.0f} s")
     return 1 if found else 0
 

@@ -179,34 +179,3 @@ def guided(door: str, seconds: int, seed: int, keep: str) -> Found:
         found = (f"{door}: atheris ended with {done.returncode}: {done.stderr.strip()[-300:]}",)
     executed = int(figures.get("number_of_executed_units", "0"))
     return Found(door, executed, memory=int(figures.get("peak_rss_mb", "0")) << 20, findings=found)
-
-
-def atheris_main(door: str, words: list[str]) -> None:
-    """Fuzz one door in this process, by libFuzzer's words; it never returns."""
-    import atheris
-
-    with atheris.instrument_imports(include=["nmfcompress"]):
-        import importlib
-        import pkgutil
-
-        import nmfcompress
-
-        for module in pkgutil.walk_packages(nmfcompress.__path__, "nmfcompress."):
-            if module.name.split(".")[1] in ("codec", "images", "errors"):
-                importlib.import_module(module.name)
-
-    from . import doors, mutations  # only now: what these import is instrumented
-
-    read = doors.READ[door]
-
-    def one(data: bytes) -> None:
-        read(data)
-
-    def mutate(data: bytes, most: int, seed: int) -> bytes:
-        """Half of the mutations of a container get right checksums."""
-        changed = bytes(atheris.Mutate(data, most))
-        return mutations.mended(changed)[:most] if seed % 2 else changed
-
-    chosen = {"custom_mutator": mutate} if door == "container" else {}
-    atheris.Setup([sys.argv[0], *words], one, **chosen)
-    atheris.Fuzz()

@@ -59,9 +59,9 @@ def test_only_the_file(run, tmp_path):
     assert sum(told["sections"].values()) < told["bytes"] == os.path.getsize(tmp_path / "b.nmfc")
 
 
-@pytest.mark.parametrize("target", [17.0, 19.0])
-def test_a_collection_of_a_quality(run, tmp_path, target):
-    said = run("compress", *FEW, "-o", "d.nmfc", "--min-psnr", target, "--json")
+@pytest.mark.parametrize(("target", "given"), [(17.0, ()), (19.0, ("--arrangement", "stack"))])
+def test_a_collection_of_a_quality(run, tmp_path, target, given):
+    said = run("compress", *FEW, "-o", "d.nmfc", "--min-psnr", target, *given, "--json")
     assert said.code == 0, said.err
     told = json.loads(said.out)
     assert (told["arrangement"], told["images"]) == ("stack", 120)
@@ -81,7 +81,9 @@ def test_a_collection_of_a_size(run, tmp_path):
 @pytest.mark.parametrize("name", ["digits", "picture"])
 def test_a_target_out_of_reach(run, tmp_path, target, name):
     picture(tmp_path / "a.png", "L")
-    given = ("a.png", "--arrangement", "rows", "-k", 2) if name == "picture" else (*FEW, "-k", 4)
+    given = (
+        ("a.png", "--arrangement", "rows", "-k", 2) if name == "picture" else (*FEW, "-k", 4, "--arrangement", "stack")
+    )
     said = run("compress", *given, "-o", "d.nmfc", *target)
     assert said.code == 3
     one_line(said.err, "cannot be reached", "dB is the best" if "psnr" in target[0] else "bytes is the least")
@@ -96,6 +98,63 @@ def test_pictures_become_one_collection_with_their_names(run, tmp_path):
     assert json.loads(said.out)["images"] == 4
     told = nmfcompress.info((tmp_path / "all.nmfc").read_bytes())
     assert (told["images"], told["channels"], told["names"]) == (4, 3, 4)
+
+
+@pytest.fixture
+def large(tmp_path):
+    """Three pictures that share nothing."""
+    for seed in range(3):
+        Image.fromarray(tones(60, 80, 3, seed)).save(tmp_path / f"{seed}.png")
+    return [f"{seed}.png" for seed in range(3)]
+
+
+@pytest.mark.parametrize("target", [("--min-psnr", 32), ("--target-size", "1500")])
+def test_a_few_large_pictures_are_coded_alone_and_meet_a_target(run, tmp_path, large, target):
+    said = run("compress", *large, "-o", "all.nmfc", *target, "--json")
+    assert said.code == 0, said.err
+    told, data = json.loads(said.out), (tmp_path / "all.nmfc").read_bytes()
+    assert (told["arrangement"], told["images"]) == ("patches", 3)
+    if target[0] == "--min-psnr":
+        assert 32 <= told["psnr_db"] <= 32.5
+    else:
+        assert 1425 <= len(data) <= 1500
+    assert run("verify", "all.nmfc").code == 0
+    assert run("decompress", "all.nmfc", "--index", "1", "-O", "one").code == 0
+    assert written(tmp_path / "one") == ["1.png"]
+    shown = np.asarray(Image.open(tmp_path / "one/1.png"))
+    np.testing.assert_array_equal(shown, nmfcompress.decode_stack(data)[1])
+    assert run("decompress", "all.nmfc", "--rank", 1, "-O", "coarse").code == 0
+    coarse = np.asarray(Image.open(tmp_path / "coarse/1.png"))
+    assert nmfcompress.psnr(tones(60, 80, 3, 1), coarse) < nmfcompress.psnr(tones(60, 80, 3, 1), shown)
+
+
+def test_patches_and_stack_as_asked_and_a_rank_that_is_too_high(run, tmp_path, large):
+    for arrangement, most in (("patches", 64), ("stack", 3)):
+        said = run("compress", *large, "-o", f"{arrangement}.nmfc", "-k", 99, "--arrangement", arrangement, "--json")
+        assert said.code == 0, said.err
+        told = json.loads(said.out)
+        assert told["arrangement"] == arrangement
+        assert f"rank is 99 ({arrangement} has at most {most} here)" in told["notes"]
+        assert f"rank is 99 ({arrangement} has at most {most} here)" in said.err
+    said = run("compress", *large, "-o", "d.nmfc", "-k", 2, "--arrangement", "rows")
+    assert said.code == 2
+    one_line(said.err, "rows", "expected stack, bands or patches")
+
+
+def test_more_than_memory_allows_is_refused_before_coding(run, tmp_path, large):
+    said = run("compress", *large, "-o", "d.nmfc", "--step", 40, "--max-memory", "500KB")
+    assert said.code == 1
+    one_line(said.err, "--max-memory is 500.0 KB")
+    assert not (tmp_path / "d.nmfc").exists()
+
+
+@pytest.mark.parametrize("option", [("--min-psnr", 30), ("--target-size", 300)])
+def test_a_collection_of_one(run, tmp_path, option):
+    np.save(tmp_path / "one.npy", tones(40, 50)[None])
+    said = run("compress", "one.npy", "-o", "one.nmfc", *option, "--json")
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["arrangement"] == "patches"
+    assert nmfcompress.decode_stack((tmp_path / "one.nmfc").read_bytes()).shape == (1, 40, 50)
 
 
 def test_what_goes_with_them(run, tmp_path):

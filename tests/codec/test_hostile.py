@@ -28,6 +28,11 @@ def patches_file() -> bytes:
 
 
 @cache
+def several_file() -> bytes:
+    return encode_stack(np.stack([picture(16, 16), picture(16, 16)[::-1]]), arrangement="patches", step=60.0)
+
+
+@cache
 def bands_file() -> bytes:
     return encode_stack(collection(12, side=8), arrangement="bands", rank=2)
 
@@ -37,7 +42,7 @@ def colour_file() -> bytes:
     return encode_stack(collection(20, colour=True, dtype="uint16"), rank=3, arrangement="stack")
 
 
-ALL = {**FILES, "colour": colour_file, "patches": patches_file, "bands": bands_file}
+ALL = {**FILES, "colour": colour_file, "patches": patches_file, "several": several_file, "bands": bands_file}
 
 
 def taken_apart(data: bytes) -> list[tuple[int, bytes]]:

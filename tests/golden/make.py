@@ -84,6 +84,17 @@ def patches(pixels: np.ndarray, meta: Meta | None = None, **options: object) -> 
     return encode_image(pixels, arrangement="patches", meta=meta, jobs=1, **options)  # type: ignore[arg-type]
 
 
+def several(images: np.ndarray, meta: Meta | None = None, **options: object) -> bytes:
+    """A collection whose pictures have a stream each."""
+    how = options or {"step": 40.0}
+    return encode_stack(images, arrangement="patches", meta=meta, jobs=1, **how)  # type: ignore[arg-type]
+
+
+def several_pictures(dtype: str = "uint8", colour: bool = False) -> np.ndarray:
+    one = picture(dtype=dtype, colour=colour)
+    return np.stack([one, one[::-1], PEAKS[dtype] - one])
+
+
 def bands(images: np.ndarray, meta: Meta | None = None, **options: object) -> bytes:
     return encode_stack(images, arrangement="bands", meta=meta, jobs=1, **options)  # type: ignore[arg-type]
 
@@ -156,6 +167,11 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "v1-patches-size.nmfc": lambda: patches(picture(64, 64), target_size=300),
     "v1-patches-psnr.nmfc": lambda: patches(picture(64, 64), min_psnr=35),
     "v1-patches-meta.nmfc": lambda: patches(picture(), photographed(), step=40.0),
+    "v1-patches-several.nmfc": lambda: several(several_pictures()),
+    "v1-patches-several-colour.nmfc": lambda: several(several_pictures(colour=True), meta=named(3)),
+    "v1-patches-several-float32.nmfc": lambda: several(several_pictures(dtype="float32"), step=3.0, rank=20),
+    "v1-patches-several-uint16.nmfc": lambda: several(several_pictures(dtype="uint16", colour=True), min_psnr=25),
+    "v1-patches-collection-of-one.nmfc": lambda: several(several_pictures()[:1]),
     "v1-bands-uint16.nmfc": lambda: bands(frames("uint16"), rank=2),
     "v1-bands-float32.nmfc": lambda: bands(frames("float32"), rank=2),
     "v1-bands-range.nmfc": lambda: collection_range("bands"),
@@ -248,9 +264,23 @@ BAD: dict[str, Callable[[], bytes]] = {
     "bad-rows-of-many.nmfc": lambda: filed(0, listed({})),
     "bad-codec.nmfc": lambda: with_maps(lambda maps: b"\xff" + maps[1:]),
     "bad-maps.nmfc": lambda: with_maps(lambda maps: maps[:1] + bytes(len(maps) - 1)),
+    "bad-patches-lengths.nmfc": lambda: with_patches(lambda data: data[:5] + b"\xff\xff\x7f" + data[6:]),
+    "bad-patches-empty.nmfc": lambda: with_patches(lambda data: data[:5] + bytes(2) + varint(len(data) - 8) + data[8:]),
+    "bad-patches-stream.nmfc": lambda: with_patches(
+        lambda data: data[:5] + b"\1\1" + data[7:8] + bytes(2) + data[-data[7] :]
+    ),
+    "bad-patches-many.nmfc": lambda: with_patches(lambda data: data, 2**16 + 1),
+    "bad-patches-channels.nmfc": lambda: with_patches(lambda data: data, 3, 2),
     "bad-gzip.nmfc": lambda: b"\x1f\x8b\x08" + bytes(30),
     "bad-text.nmfc": lambda: b"NMFC\n" + bytes(30),
 }
+
+
+def with_patches(change: Callable[[bytes], bytes], n: int = 3, channels: int = 1) -> bytes:
+    """The first collection of patches with another section, or head."""
+    sections = unpack((HERE / "v1-patches-several.nmfc").read_bytes()).sections
+    head = b"\0" + b"".join(map(varint, (n, 24, 20, channels)))
+    return pack("patches", sections | {"head": head, "patches": change(sections["patches"])})
 
 
 def with_maps(change: Callable[[bytes], bytes]) -> bytes:

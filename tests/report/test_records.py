@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nmfcompress.errors import OutputError
 from nmfcompress.factor import SweepRecord
-from nmfcompress.report.records import CSV_COLUMNS, SUMMARY_ROWS, Curve, Outcome, merge_csv, neutral, summary
+from nmfcompress.report.records import CSV_COLUMNS, HELD, SUMMARY_ROWS, Curve, Log, Outcome, merge_csv, neutral, summary
 
 HEAD = "input,image,label,sweep,loss,relative_loss,reads,gradient,seconds\n"
 OLD = "input,image,label,sweep,loss,relative_loss,seconds\n"
@@ -95,6 +95,33 @@ def test_no_field_is_a_formula(start):
     assert read(merge_csv(None, [curve(label=-1)]))[1][2] == "-1"
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝"])
+def test_what_might_be_a_formula_stands_in_quotes(start):
+    text = merge_csv(None, [curve(start + 'x"y')])
+    assert text.splitlines()[1].startswith(f'"\'{start}x""y",,,1,')
+    assert merge_csv(text, []) == text
+
+
+def test_no_terminal_obeys_a_label():
+    text = merge_csv(None, [curve(label="\x1b[2J\n\u202e\x9b")])
+    assert read(text)[1][2] == "\\x1b[2J\\n\\u202e\\x9b"
+    assert len(text.splitlines()) == 3
+
+
+def test_a_long_log_is_kept_in_a_file_and_merged_again_and_again():
+    many = curve("long.png", losses=[1.0] * 5000)
+    with Log() as log:
+        for place in range(30):
+            log.add(dataclasses.replace(many, image=place))
+        first = b"".join(log.merged(()))
+        assert len(first) > HELD
+        log.add(curve("last.png"))
+        second = b"".join(log.merged(first.decode().splitlines(keepends=True))).decode()
+    rows = read(second)
+    assert [row[1] for row in rows[1:-2:5000]] == [str(place) for place in range(30)]
+    assert second == first.decode() + "last.png,,,1,2,0.5,3,0.3333,0.1250\nlast.png,,,2,1,0.25,4,0.3333,0.2500\n"
+
+
 def test_the_old_file_may_have_the_line_ends_of_windows():
     old = merge_csv(None, [curve("a.png"), curve("b.png")]).replace("\n", "\r\n")
     rows = read(merge_csv(old, [curve("a.png", losses=[5.0])]))
@@ -167,6 +194,10 @@ def test_the_table_has_aligned_columns():
     assert "+" not in lines[2]
     assert "equal" in lines[2]
     assert len({len(line) for line in lines}) == 1
+
+
+def test_the_table_says_how_many_more_there_are():
+    assert summary([OUTCOME] * SUMMARY_ROWS, count=100_000)[-1] == f"... and {100_000 - SUMMARY_ROWS:,} more"
 
 
 def test_the_long_table_has_reads_and_gradient():
