@@ -11,6 +11,7 @@ from ..errors import InputError, TargetMissed, UsageError
 from ..factor.nmf import Factorization, factorize
 from ..images.arrange import arrange_rows
 from ..images.limits import Limits
+from ..metrics import peak
 from ..settings import Coding
 from .container import Container
 from .drafts import Coded, OnStage, coded, mse_of, silent
@@ -20,6 +21,7 @@ from .rows import LOSS, Quantized, RowsCoder, read_rows
 from .targets import enough, meet
 
 ROWS_STEPS = (1 / 64, 64.0)
+TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
 
 
 def encode_image(
@@ -110,17 +112,21 @@ def _mse(factors: Quantized, pixels: np.ndarray, header: Header) -> float:
 
 
 def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> float:
-    """The coarsest step, to a tenth, at which the quantizer costs no more than LOSS."""
-    most = _mse(coder.quantized(ROWS_STEPS[0]), pixels, header) * 10 ** (LOSS / 10)
-    low, high = ROWS_STEPS
-    step = 2.0
-    while high / low > 1.1:
-        if _mse(coder.quantized(step), pixels, header) <= most:
-            low = step
-        else:
-            high = step
-        step = math.sqrt(low * high) if low > ROWS_STEPS[0] or high < 1 else high / 3
-    return low
+    """About the coarsest step at which the quantizer costs no more than LOSS.
+
+    What it costs is about as the square of the step: each try tells where the next one ought to be.
+    """
+    exact = _mse(coder.quantized(ROWS_STEPS[0]), pixels, header)
+    allowed = exact * (10 ** (LOSS / 10) - 1)
+    step, found = coder.likely_step(exact / peak(pixels.dtype) ** 2), ROWS_STEPS[0]
+    for _ in range(TRIES):
+        cost = _mse(coder.quantized(step), pixels, header) - exact
+        found = max(found, step) if cost <= allowed else found
+        if USED * allowed <= cost <= allowed:
+            break
+        turn = math.sqrt(AIMED * allowed / cost) if cost > 0 else 2.0
+        step = min(max(step * min(max(turn, 0.25), 4.0), ROWS_STEPS[0]), ROWS_STEPS[1])
+    return found
 
 
 def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:

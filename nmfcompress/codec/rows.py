@@ -103,6 +103,14 @@ class RowsCoder:
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
         return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
 
+    def likely_step(self, mse: float) -> float:
+        """The step that ought to cost LOSS where the factors as they are have this squared error, of values to 1.
+
+        Each part errs by the step in either factor, evenly within it: a twelfth of its square.
+        """
+        spared = mse * (10 ** (LOSS / 10) - 1)
+        return max(255 * math.sqrt(12 * spared / (2 * len(self._H))), FINEST_STEP)
+
     @staticmethod
     def _steps(X: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """Quantizer steps of each row, no finer and no coarser than makes sense."""
@@ -139,8 +147,7 @@ def size_of(V: np.ndarray, fit: Factorization, rows: int | None = None) -> int:
     for first in range(0, len(V), 1024):
         some = slice(first, first + 1024)
         squares += float(np.square(V[some] / most - fit.W[some] @ fit.H).sum())
-    spared = squares / V.size * (10 ** (LOSS / 10) - 1)
-    step = max(255 * math.sqrt(12 * spared / (2 * len(fit.H))), FINEST_STEP)
-    sections = RowsCoder(V, fit).quantized(step).sections(1)
+    coder = RowsCoder(V, fit)
+    sections = coder.quantized(coder.likely_step(squares / V.size)).sections(1)
     weights = len(sections.pop("weights")) * (1 if rows is None else rows / len(V))
     return round(weights) + sum(map(len, sections.values()))

@@ -112,25 +112,30 @@ PATCHES = (180.0, 100.0, 55.0, 30.0, 17.0, 9.0)
 STACK = (24.0, 16.0, 11.0, 7.5, 5.0, 3.3)
 BANDS = (64.0, 32.0, 16.0, 8.0, 4.0, 2.0)
 MOST_PARTS = 512  # of a stack
+PATCHED = 64  # pictures that go through patches, each by itself, unasked
 NOISE = 0.2  # of the squared error of a rank that the quantizer of rows may add: least bytes at equal PSNR
 
 
 def _ours(images: np.ndarray) -> list[Codec]:
-    """Rows and patches of one picture; of a collection a stack, and bands where they may pay."""
+    """Rows and patches of one picture; of a collection a stack, and bands and patches where they may pay."""
     n, h, w = images.shape[:3]
     if n == 1:
         return [_patches(_finer(PATCHES, images)), _rows(images[0])]
-    found = [_stack(_finer(STACK, images), n, images[0].size)]
-    if (images.ndim == 3 and 8 * n <= h * w) or arrangement_for(images) == "bands":
+    usual, found = arrangement_for(images), [_stack(_finer(STACK, images), n, images[0].size)]
+    if (n <= PATCHED and images.shape[3:] in ((), (3,))) or usual == "patches":
+        found.insert(0, _patches(_finer(PATCHES, images)))
+    if (images.ndim == 3 and 8 * n <= h * w) or usual == "bands":
         found.insert(0, _bands(_finer(BANDS, images)))
     return found
 
 
 def _patches(steps: tuple[float, ...]) -> Codec:
-    return Codec(
-        "nmfc patches", "step", steps,
-        lambda images, step: [encode_image(images[0], arrangement="patches", step=step)], _picture, whole=False,
-    )  # fmt: skip
+    def encode(images: np.ndarray, step: float) -> list[bytes]:
+        if len(images) == 1:
+            return [encode_image(images[0], arrangement="patches", step=step)]
+        return [encode_stack(images, arrangement="patches", step=step)]
+
+    return Codec("nmfc patches", "step", steps, encode, lambda parts: decode_stack(parts[0]), whole=False)
 
 
 def _rows(pixels: np.ndarray) -> Codec:

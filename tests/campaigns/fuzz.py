@@ -128,7 +128,9 @@ def in_pieces(door: str, count: int, seed: int, keep: str) -> Found:
     for first in range(0, count, PIECE):
         some = min(PIECE, count - first)
         words = [sys.executable, "-m", "campaigns", "piece", door, str(first), str(some), str(seed), keep]
-        done = subprocess.run(words, env=environment(), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            words, env=environment() | {"TMPDIR": keep}, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+        )
         if done.returncode:
             number = Path(keep, f"{door}-now").read_text().strip()
             died = f"{door} mutation {number} of seed {seed}: the process ended with {done.returncode}"
@@ -170,7 +172,9 @@ def guided(door: str, seconds: int, seed: int, keep: str) -> Found:
         f"-timeout={GUARD * int(SECONDS)}", f"-rss_limit_mb={2 * MEMORY >> 20}", f"-artifact_prefix={prefix}",
         f"-max_len={doors.ODD_BYTES}", "-print_final_stats=1", str(corpus),
     ]  # fmt: skip
-    done = subprocess.run(words, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        words, env=environment() | {"TMPDIR": keep}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     figures = dict(line.removeprefix("stat::").split(":") for line in done.stderr.splitlines() if "stat::" in line)
     cover = [line for line in done.stderr.splitlines() if " cov: " in line]
     print(f"{door}: {seconds} s of atheris; {cover[-1].strip() if cover else 'no coverage told'}", file=sys.stderr)
