@@ -143,6 +143,7 @@ class Console:
         """There are more pictures than inputs."""
         if self._bar is not None and self._of_all:
             self._bar.total += count
+            self._bar.refresh()
 
     def advance(self, words: str) -> None:
         """Move the bar, and say beside it what has just been done."""
