@@ -96,32 +96,34 @@ def _rows(
     coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
-    def draft(step: float) -> Coded:
-        factors = coder.quantized(step)
+    def file_of(factors: Quantized) -> Coded:
         return coded("rows", header, meta, factors.sections(channels), len(factors.w), _mse(factors, pixels, header))
 
     if coding.step is not None:
-        return draft(coding.step)
+        return file_of(coder.quantized(coding.step))
     if coding.targets:
-        return meet(draft, coding, 2.0, *ROWS_STEPS)
-    return draft(_coarsest(coder, pixels, header))
+        return meet(lambda step: file_of(coder.quantized(step)), coding, 2.0, *ROWS_STEPS)
+    return file_of(_coarsest(coder, pixels, header))
 
 
 def _mse(factors: Quantized, pixels: np.ndarray, header: Header) -> float:
     return mse_of(factors.pixels(header), pixels)
 
 
-def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> float:
-    """About the coarsest step at which the quantizer costs no more than LOSS.
+def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> Quantized:
+    """The factors at about the coarsest step at which the quantizer costs no more than LOSS.
 
     What it costs is about as the square of the step: each try tells where the next one ought to be.
     """
-    exact = _mse(coder.quantized(ROWS_STEPS[0]), pixels, header)
+    found = coder.quantized(ROWS_STEPS[0])
+    exact = _mse(found, pixels, header)
     allowed = exact * (10 ** (LOSS / 10) - 1)
-    step, found = coder.likely_step(exact / peak(pixels.dtype) ** 2), ROWS_STEPS[0]
+    step, coarsest = coder.likely_step(exact / peak(pixels.dtype) ** 2), ROWS_STEPS[0]
     for _ in range(TRIES):
-        cost = _mse(coder.quantized(step), pixels, header) - exact
-        found = max(found, step) if cost <= allowed else found
+        factors = coder.quantized(step)
+        cost = _mse(factors, pixels, header) - exact
+        if cost <= allowed and step > coarsest:
+            found, coarsest = factors, step
         if USED * allowed <= cost <= allowed:
             break
         turn = math.sqrt(AIMED * allowed / cost) if cost > 0 else 2.0

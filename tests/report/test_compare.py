@@ -96,7 +96,9 @@ def test_what_there_is_for_pictures_and_collections() -> None:
     assert one >= {"nmfc patches", "nmfc rows", "SVD rows", "JPEG"}
     assert many >= {"nmfc stack", "nmfc bands", "SVD stack", "JPEG mosaic", "JPEG files"}
     noise = np.random.default_rng(0).integers(0, 256, (100, 12, 12), dtype=np.uint8)
-    assert [codec.name for codec in codecs_for(noise, ("nmfc",))[0]] == ["nmfc stack"]
+    assert [codec.name for codec in codecs_for(noise, ("nmfc",))[0]] == ["nmfc patches", "nmfc stack"]
+    shared = np.repeat(noise[:4], 30, axis=0)
+    assert [codec.name for codec in codecs_for(shared, ("nmfc",))[0]][-1] == "nmfc stack"
     assert ("AVIF sequence" in many) == ("AVIF" in one)
     assert not {name for name in one if "mosaic" in name}
 
