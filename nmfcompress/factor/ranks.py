@@ -55,7 +55,7 @@ class Trial:
         Mean squared error of held-out entries relative to V's mean square, predicted without the sign constraint; and
         its standard error over the FOLDS * FOLDS blocks.
     held_out_parts : float or None
-        The same predicted by parts, over FOLDS of the blocks, near the answer.
+        The same predicted by parts, near the answer: the median over FOLDS of the blocks, for some fits get stuck.
     stability : float or None
         How alike the parts of several starts are, near the answer: the mean cosine of parts and their likenesses,
         0..1; 1 is the same parts from every start.
@@ -195,7 +195,7 @@ class _Search:
         self.on_trial(trial)
 
     def held_out(self, rank: int) -> float:
-        """By parts: the mean over one block for each group of rows, and of columns."""
+        """By parts: the median over one block for each group of rows, and of columns; some fits get stuck."""
         if rank not in self.held:
             errors = [
                 part_error(self.looked_at, rank, split, NEAR * free + EXACT, self.fit.seed)
@@ -203,12 +203,12 @@ class _Search:
                     self.splits[self.diagonal], self.free[self.diagonal, self.directions], strict=True
                 )
             ]
-            self.held[rank] = float(np.mean(errors))
+            self.held[rank] = float(np.median(errors))
         return self.held[rank]
 
     def climb(self) -> int:
         """The first rank, from the directions on, at which parts predict as well; or the best of some."""
-        goal = NEAR * float(self.free[self.diagonal, self.directions].mean()) + EXACT
+        goal = NEAR * float(np.median(self.free[self.diagonal, self.directions])) + EXACT
         best = rank = self.directions
         while self.held_out(rank) > goal and rank < min(best + AHEAD, self.high):
             rank += 1
