@@ -226,8 +226,8 @@ class Seeker:
             real, before = best_real[seen], Q[j, seen]
             whole = np.clip(np.rint(real), 0, LARGEST).astype(np.int64)
             best, cost = np.zeros(len(seen), np.int64), energy * real * real
-            for step in (-1, 0, 1):
-                tried = np.clip(whole + step, 1, LARGEST)
+            for near in (whole - 1, whole, whole + 1, before):
+                tried = np.clip(near, 1, LARGEST)
                 bits = self.parts.rates[j, tried] + (0 if extra is None else extra[j, seen])
                 reached = energy * np.square(real - tried) + self.price * bits
                 less = reached < cost

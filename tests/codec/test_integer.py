@@ -34,7 +34,7 @@ def objective(T: np.ndarray, Q: np.ndarray, parts: Parts, price: float) -> float
     return float(squares + price * parts.rates[np.arange(len(Q))[:, None], Q].sum(dtype=float))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 60), st.floats(1, 5000), st.booleans())
 def test_a_sweep_never_raises_the_objective(seed: int, k: int, n: int, price: float, dead: bool) -> None:
     rng = np.random.default_rng(seed)
@@ -54,16 +54,14 @@ def test_a_sweep_never_raises_the_objective(seed: int, k: int, n: int, price: fl
         if not changed:
             break
     assert Q.min() >= 0
-    # where it stops, no single code could be one more, one less, or nothing, and much better: tried are the nearest and
-    # its neighbours, and where bits are dear two below may be better by a little (1.2e-4 with seed 79999999)
-    for j in range(k):
-        for tried in (np.zeros(n, np.int64), np.maximum(Q[j] - 1, 0), Q[j] + 1):
-            other = Q.copy()
-            other[j] = tried
-            each_before = np.square(T - Q.T @ parts.H).sum(axis=1) + price * parts.rates[j, Q[j]]
-            each_after = np.square(T - other.T @ parts.H).sum(axis=1) + price * parts.rates[j, other[j]]
-            if parts.H[j].any():
-                assert (each_after >= each_before * (1 - 1e-3) - 1).all()
+    # where it stops, no single code could be better as any that is tried: nothing, the nearest whole one, its neighbours
+    for j in np.flatnonzero(parts.H.any(axis=1)):
+        h, missing = parts.H[j].astype(float), T - Q.T @ parts.H.astype(float)
+        nearest = np.clip(np.rint(Q[j] + missing @ h / (h @ h)), 0, LARGEST).astype(np.int64)
+        kept = np.square(missing).sum(axis=1) + price * parts.rates[j, Q[j]]
+        for tried in (np.zeros(n, np.int64), np.maximum(nearest - 1, 0), nearest, np.minimum(nearest + 1, LARGEST)):
+            left = np.square(missing + np.outer(Q[j] - tried, h)).sum(axis=1) + price * parts.rates[j, tried]
+            assert (left >= kept * (1 - 1e-5) - 1e-2).all()
 
 
 @pytest.mark.parametrize("price", [0.0, 100.0, 1e9])
