@@ -54,7 +54,7 @@ def test_a_sweep_never_raises_the_objective(seed: int, k: int, n: int, price: fl
         if not changed:
             break
     assert Q.min() >= 0
-    # where it stops, no single code could be better as any that is tried: nothing, the nearest whole one, its neighbours
+    # where it stops, no single code could be better as any that is tried: nothing, the nearest whole one and beside it
     for j in np.flatnonzero(parts.H.any(axis=1)):
         h, missing = parts.H[j].astype(float), T - Q.T @ parts.H.astype(float)
         nearest = np.clip(np.rint(Q[j] + missing @ h / (h @ h)), 0, LARGEST).astype(np.int64)
