@@ -19,9 +19,8 @@ from functools import cache
 import numpy as np
 
 from ..errors import InputError
-from .entropy import LANES, AdaptiveIntegers, Coder, Reader, Writer, lanes_for
+from .entropy import LANES, AdaptiveIntegers, Coder, Reader, Writer, bit_lengths, lanes_for
 from .patch_blocks import cosines
-from .tables import bit_lengths
 
 UNIT = 65536  # of the integer cosines
 LONGEST = 128  # entries of a block

@@ -250,26 +250,36 @@ class Adaptive:
     """
 
     def __init__(self, contexts: int, limit: int = 1024):
-        self._counts, self._limit = np.zeros((2, contexts), dtype=np.int64), limit
+        self._counts, self._limit, self._most = np.zeros(2 * contexts, dtype=np.int64), limit, 0
 
     def zeros(self, which: np.ndarray) -> np.ndarray:
         """How likely a 0 is under these contexts, as `Coder.bits` takes it."""
-        zero, one = self._counts[:, which]
-        likely: np.ndarray = np.clip((2 * zero + 1) * ONE // (2 * (zero + one) + 2), 1, ONE - 1)
+        twice = 2 * self._counts[which] + 1
+        likely: np.ndarray = twice * ONE // (twice + 2 * self._counts[which + len(self._counts) // 2] + 1)
         return likely
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n bits of the one chunk there is under the contexts `which` (n,), and learn from all of them at once."""
         bits: np.ndarray = coder.bits(None if values is None else values[None], self.zeros(which)[None])[0]
-        contexts = self._counts.shape[1]
-        self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts).reshape(2, contexts)
-        while (over := self._counts.sum(axis=0) > self._limit).any():
-            self._counts[:, over] >>= 1
+        self.learn(which, bits)
         return bits
+
+    def learn(self, which: np.ndarray, bits: np.ndarray) -> None:
+        """Count bits (n,) under their contexts."""
+        contexts = len(self._counts) // 2
+        self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts)
+        self._most += len(which)
+        if self._most > self._limit:  # before that no context can be
+            zero, one = self._counts[:contexts], self._counts[contexts:]
+            while (over := zero + one > self._limit).any():
+                zero[over] >>= 1
+                one[over] >>= 1
+            self._most = int((zero + one).max())
 
 
 EVEN = ONE // 2
 LENGTHS = 33  # of magnitudes in bits
+BEYOND = "a number in it is beyond 32 bits: it is damaged"
 
 
 class AdaptiveIntegers:
@@ -289,38 +299,68 @@ class AdaptiveIntegers:
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n integers under the contexts `which` (n,); returns them, int64."""
-        given = None if values is None else np.abs(values)
-        there = self._zero.code(coder, None if given is None else given > 0, which)
+        if values is not None:
+            self._write(coder, values, which)
+            return values
+        there = self._zero.code(coder, None, which)
         found = np.zeros(len(which), dtype=np.int64)
         places = np.flatnonzero(there)
         if not len(places):
             return found
-        contexts, size = which[places], None if given is None else given[places]
-        negative = np.zeros(len(places), dtype=bool)
+        contexts, negative = which[places], np.zeros(len(places), dtype=bool)
         if self._signed:
-            negative = self._sign.code(coder, None if values is None else values[places] < 0, contexts)
+            negative = self._sign.code(coder, None, contexts)
         length = np.ones(len(places), dtype=np.int64)
         open_ = np.arange(len(places))
         for step in range(1, LENGTHS):
-            longer = self._length.code(
-                coder, None if size is None else size[open_] >> step > 0, contexts[open_] * LENGTHS + step
-            )
-            open_ = open_[longer]
+            open_ = open_[self._length.code(coder, None, contexts[open_] * LENGTHS + step)]
             length[open_] += 1
             if not len(open_):
                 break
         if length.max() >= LENGTHS:
-            raise InputError("a number in it is beyond 32 bits: it is damaged")
+            raise InputError(BEYOND)
         magnitude = np.ones(len(places), dtype=np.int64)
         for bit in range(1, int(length.max())):
             long = np.flatnonzero(length > bit)
-            shift = length[long] - 1 - bit
-            given_bits = None if size is None else size[long] >> shift & 1 == 1
             if bit == 1:
-                ones = self._second.code(coder, given_bits, contexts[long] * LENGTHS + length[long])
+                ones = self._second.code(coder, None, contexts[long] * LENGTHS + length[long])
             else:
-                even = np.full((1, len(long)), EVEN)
-                ones = coder.bits(None if given_bits is None else given_bits[None], even)[0]
+                ones = coder.bits(None, np.full((1, len(long)), EVEN))[0]
             magnitude[long] = 2 * magnitude[long] + ones
         found[places] = np.where(negative, -magnitude, magnitude)
         return found
+
+    def _write(self, coder: Coder, values: np.ndarray, which: np.ndarray) -> None:
+        """The same decisions where all are known: what no other decision of the call depends on is computed at once."""
+        size = np.abs(values)
+        there = size > 0
+        self._zero.code(coder, there, which)
+        size, contexts = size[there], which[there]
+        if not len(size):
+            return
+        if self._signed:
+            self._sign.code(coder, values[there] < 0, contexts)
+        length, contexts = bit_lengths(size), contexts * LENGTHS
+        if (longest := int(length.max())) >= LENGTHS:
+            raise InputError(BEYOND)
+        step = np.arange(1, longest + 1)[:, None]
+        asked, more = length >= step, length > step
+        longer, under = more[asked], (contexts + step)[asked]
+        likely = self._length.zeros(under)
+        self._length.learn(under, longer)
+        ends = asked.sum(axis=1).cumsum().tolist()
+        for first, end in zip([0, *ends], ends, strict=False):
+            coder.bits(longer[None, first:end], likely[None, first:end])
+        for bit in range(1, longest):
+            long = more[bit - 1]
+            ones = size[long] >> length[long] - 1 - bit & 1 == 1
+            if bit == 1:
+                self._second.code(coder, ones, (contexts + length)[long])
+            else:
+                coder.bits(ones[None], np.full((1, len(ones)), EVEN))
+
+
+def bit_lengths(magnitudes: np.ndarray) -> np.ndarray:
+    """How many bits each of these integers >= 0 has: 0 for 0, 1 for 1, 2 for 2 and 3."""
+    lengths: np.ndarray = np.frexp(magnitudes.astype(np.float64))[1].astype(np.int64)
+    return lengths

@@ -115,10 +115,10 @@ def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> Quantized
 
     What it costs is about as the square of the step: each try tells where the next one ought to be.
     """
-    found = coder.quantized(ROWS_STEPS[0])
-    exact = _mse(found, pixels, header)
+    exact = mse_of(coder.unquantized(header), pixels)
     allowed = exact * (10 ** (LOSS / 10) - 1)
-    step, coarsest = coder.likely_step(exact / peak(pixels.dtype) ** 2), ROWS_STEPS[0]
+    step, coarsest = coder.likely_step(exact / peak(pixels.dtype) ** 2), 0.0
+    found: Quantized | None = None
     for _ in range(TRIES):
         factors = coder.quantized(step)
         cost = _mse(factors, pixels, header) - exact
@@ -128,7 +128,7 @@ def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> Quantized
             break
         turn = math.sqrt(AIMED * allowed / cost) if cost > 0 else 2.0
         step = min(max(step * min(max(turn, 0.25), 4.0), ROWS_STEPS[0]), ROWS_STEPS[1])
-    return found
+    return found or coder.quantized(ROWS_STEPS[0])
 
 
 def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
+from ..factor.blocks import as_blocks
 from ..factor.nmf import Factorization, transform
+from ..factor.solvers import exact
 from ..images.arrange import arrange_mask, arrange_rows, restore_rows
 from ..images.limits import Limits
 from ..metrics import peak
@@ -54,17 +56,21 @@ class Quantized:
 
     def pixels(self, header: Header, rank: int | None = None) -> np.ndarray:
         """The picture, of the shape and type that the header says, without the axis that counts pictures."""
-        scaled = (self.w * self.scales[:, None])[:rank].astype(np.float64).T
-        h = self.h[:rank].astype(np.float64)
-        V = np.empty((len(scaled), h.shape[1]), header.dtype)
-        most, together = int(peak(header.dtype)), max(1, BLOCK // h.shape[1])
-        for first in range(0, len(V), together):
-            sums = scaled[first : first + together] @ h
-            if header.dtype.kind == "f":
-                V[first : first + together] = np.minimum(sums / 2.0**POINT, 1.0)
-            else:
-                V[first : first + together] = np.minimum(np.floor(sums * most / 2.0**POINT + 0.5), most)
-        return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
+        return shown((self.w * self.scales[:, None])[:rank], self.h[:rank], 2.0**POINT, header)
+
+
+def shown(W: np.ndarray, H: np.ndarray, one: float, header: Header) -> np.ndarray:
+    """The picture of W (k, m) and H (k, n), of whose products the largest value that pixels have is `one`."""
+    W, H = W.astype(np.float64).T, H.astype(np.float64)
+    V = np.empty((len(W), H.shape[1]), header.dtype)
+    most, together = int(peak(header.dtype)), max(1, BLOCK // H.shape[1])
+    for first in range(0, len(V), together):
+        sums = W[first : first + together] @ H
+        if header.dtype.kind == "f":
+            V[first : first + together] = np.minimum(sums / one, 1.0)
+        else:
+            V[first : first + together] = np.minimum(np.floor(sums * most / one + 0.5), most)
+    return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
 
 
 class RowsCoder:
@@ -89,6 +95,10 @@ class RowsCoder:
         used[0] = True
         self._W, self._H = W[used], H[used]
 
+    def unquantized(self, header: Header) -> np.ndarray:
+        """The picture of the factors as they are."""
+        return shown(self._W, self._H, 1.0, header)
+
     def quantized(self, step: float) -> Quantized:
         """Factors whose errors show as errors of about `step` grey levels of 255, of each part in each factor."""
         noise = step / 255
@@ -97,11 +107,20 @@ class RowsCoder:
         h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
         h = np.rint(self._H / h_steps[:, None])
         # the other factor once more, for what this one has become
-        W = transform(self._V, (h * h_steps[:, None]).astype(np.float32), mask=self._known).T.astype(np.float64)
+        W = self._refitted(h * h_steps[:, None])
         w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
         w = np.rint(W / w_steps[:, None])
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
         return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
+
+    def _refitted(self, H: np.ndarray) -> np.ndarray:
+        """The codes, (k, m), for parts that have become H, (k, n): not far from what they were."""
+        if self._known is not None:
+            return transform(self._V, H.astype(np.float32), mask=self._known).T.astype(np.float64)
+        V = as_blocks(self._V)
+        H = H.astype(V.dtype)
+        A = np.concatenate([H @ V.read(rows).T for rows in V.rows], axis=1)
+        return exact(self._W.astype(V.dtype), A, H @ H.T, near=True).astype(np.float64)
 
     def likely_step(self, mse: float) -> float:
         """The step that ought to cost LOSS where the factors as they are have this squared error, of values to 1.

@@ -14,25 +14,30 @@ magnitudes (of four, half of it), at most 15; and the number of the plane, where
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from ..errors import InputError
-from .entropy import LANES, AdaptiveIntegers, Coder, Reader, Writer, lanes_for
+from .entropy import LANES, LENGTHS, AdaptiveIntegers, Reader, Writer, bit_lengths, lanes_for
 
 SIZES = 16  # of neighbours, in bits
 OWN = 8  # planes that have contexts of their own
 PREDICTED, SIGNED, LANE_BITS = 128, 64, 15
 WORK_BYTES = 64  # of memory for an entry, while it is decoded and used
 MOST = 1 << 33  # of an entry
+SMALL = 1 << 12  # entries of a plane, up to which the places of its sets are kept
 FULLEST = 1 << 14  # entries a byte, at most: none costs less than log2(1 + 1/2048) bits, as Adaptive counts to 1024
 
 
 def encode_planes(values: np.ndarray) -> bytes:
     """The bytes of integers below 2^31 in magnitude, shape (planes, rows, columns); the shape is not among them."""
     values = np.asarray(values, dtype=np.int64)
-    return min((_encoded(values, predicted) for predicted in (False, True)), key=len)
+    if not values.size:
+        return bytes([0]) + Writer(1).finish()[0]
+    ways = [Told(values, predicted) for predicted in (False, True)]
+    return min(ways, key=Told.price).encoded()
 
 
 def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -51,9 +56,17 @@ def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     if math.prod(shape) > FULLEST * len(data):
         raise InputError(f"a table of {len(data):,} bytes is too short for {math.prod(shape):,} entries")
     reader = Reader([data[1:]], lanes)
-    values = _code(reader, None, shape, bool(data[0] & PREDICTED), bool(data[0] & SIGNED))
+    planes, rows, columns = shape
+    values = np.zeros((planes, rows * columns + 1), dtype=np.int64)
+    model = _model(planes, bool(data[0] & SIGNED))
+    for targets, around in _sets(rows, columns) if values.size > planes else ():
+        mean, which = _expected(values[:, around], bool(data[0] & PREDICTED))
+        entries = model.code(reader, None, which.ravel()).reshape(mean.shape) + mean
+        if np.abs(entries).max() >= MOST:
+            raise InputError("a table has entries beyond all measure: it is damaged")
+        values[:, targets] = entries
     reader.finish()
-    return values
+    return values[:, :-1].reshape(shape)
 
 
 def encode_table(values: np.ndarray) -> bytes:
@@ -66,63 +79,82 @@ def decode_table(data: bytes, rows: int, columns: int) -> np.ndarray:
     return decode_planes(data, (rows, 1, columns))[:, 0, :]
 
 
-def _encoded(values: np.ndarray, predicted: bool) -> bytes:
-    rough = values.size * (0.5 + 1.5 * np.log2(1 + np.abs(values).mean())) if values.size else 0.0
-    lanes = lanes_for(rough)
-    signed = predicted or bool((values < 0).any())
-    writer = Writer(lanes)
-    _code(writer, values, values.shape, predicted, signed)
-    return bytes([predicted * PREDICTED | signed * SIGNED | lanes.bit_length() - 1]) + writer.finish()[0]
+class Told:
+    """Entries as they are coded, with or without prediction: what is left of each set, and its contexts."""
+
+    def __init__(self, values: np.ndarray, predicted: bool):
+        planes, rows, columns = values.shape
+        known = np.zeros((planes, rows * columns + 1), dtype=np.int64)
+        known[:, :-1] = values.reshape(planes, -1)
+        self._planes, self._predicted = planes, predicted
+        self._sets: list[tuple[np.ndarray, np.ndarray]] = []
+        for targets, around in _sets(rows, columns):
+            mean, which = _expected(known[:, around], predicted)
+            self._sets.append(((known[:, targets] - mean).ravel(), which.ravel()))
+        self._signed = predicted or bool((values < 0).any())
+        self._rough = values.size * (0.5 + 1.5 * np.log2(1 + np.abs(values).mean()))
+
+    def price(self) -> float:
+        """Bits, nearly: of each context the entropy of the lengths, what it takes to learn them, and the rest."""
+        numbers, contexts = (np.concatenate(both) for both in zip(*self._sets, strict=True))
+        lengths = bit_lengths(np.abs(numbers))
+        counts, totals = np.bincount(contexts * LENGTHS + lengths), np.bincount(contexts)
+        counts, totals = counts[counts > 0], totals[totals > 0]
+        entropy = (totals * np.log2(totals)).sum() - (counts * np.log2(counts)).sum()
+        learning = 0.5 * np.log2(1 + counts).sum()
+        signs = np.count_nonzero(numbers) if self._signed else 0
+        return float(entropy + learning + np.maximum(lengths - 1, 0).sum() + signs)
+
+    def encoded(self) -> bytes:
+        lanes = lanes_for(self._rough)
+        writer, model = Writer(lanes), _model(self._planes, self._signed)
+        for numbers, which in self._sets:
+            model.code(writer, numbers, which)
+        flags = self._predicted * PREDICTED | self._signed * SIGNED | lanes.bit_length() - 1
+        return bytes([flags]) + writer.finish()[0]
 
 
-def _places(rows: int, columns: int) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
-    """Stride, number of the set, rows and columns of each set that is not empty."""
+def _model(planes: int, signed: bool) -> AdaptiveIntegers:
+    return AdaptiveIntegers(SIZES * (planes if planes <= OWN else 1), signed)
+
+
+def _expected(around: np.ndarray, predicted: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What entries are expected to be, and their contexts, (planes, n), of their neighbours (planes, 4, n)."""
+    planes = len(around)
+    if predicted:
+        mean, alike = around.sum(axis=1) >> 2, around.max(axis=1) - around.min(axis=1)
+    else:
+        alike = np.abs(around).sum(axis=1) >> 1
+        mean = np.zeros_like(alike)
+    which = np.minimum(bit_lengths(alike), SIZES - 1)
+    return mean, which + np.arange(planes)[:, None] * SIZES if planes <= OWN else which
+
+
+def _sets(rows: int, columns: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """The places of each set in a plane, (n,), and of the neighbours of each, (4, n): of two, each twice.
+
+    The first entry has none: the place behind the last, where there is a 0.
+    """
+    return _small_sets(rows, columns) if rows * columns <= SMALL else _sets_of(rows, columns)
+
+
+@lru_cache(64)
+def _small_sets(rows: int, columns: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    return tuple(_sets_of(rows, columns))
+
+
+def _sets_of(rows: int, columns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    yield np.array([0]), np.full((4, 1), rows * columns)
     stride = 1 << (max(rows, columns) - 1).bit_length() >> 1
     while stride:
-        for number, (down, across) in enumerate(((1, 0), (0, 1), (1, 1))):
-            y = np.arange(down * stride, rows, 2 * stride)
+        for down, across in ((1, 0), (0, 1), (1, 1)):
+            y = np.arange(down * stride, rows, 2 * stride)[:, None]
             x = np.arange(across * stride, columns, 2 * stride)
-            if len(y) and len(x):
-                yield stride, number, y, x
+            if y.size and x.size:
+                above, below = y - stride, np.where(y + stride < rows, y + stride, y - stride)
+                left, right = x - stride, np.where(x + stride < columns, x + stride, x - stride)
+                vertical = [above * columns + x, below * columns + x]
+                horizontal = [y * columns + left, y * columns + right]
+                around = (vertical if down else horizontal) + (horizontal if across else vertical)
+                yield (y * columns + x).ravel(), np.stack(around).reshape(4, -1)
         stride >>= 1
-
-
-def _code(coder: Coder, values: np.ndarray | None, shape: tuple[int, ...], predicted: bool, signed: bool) -> np.ndarray:
-    planes, rows, columns = shape
-    found = np.zeros(shape, dtype=np.int64)
-    if not found.size:
-        return found
-    own = np.arange(planes)[:, None, None] * SIZES if planes <= OWN else np.zeros((1, 1, 1), np.int64)
-    model = AdaptiveIntegers(SIZES * (planes if planes <= OWN else 1), signed)
-
-    def code(y: np.ndarray, x: np.ndarray, neighbours: list[np.ndarray]) -> None:
-        total = sum(neighbours, np.zeros((planes, len(y), len(x)), np.int64))
-        mean = total // max(len(neighbours), 1) if predicted else np.zeros_like(total)
-        alike = np.zeros_like(total)
-        if neighbours and predicted:
-            alike = np.maximum.reduce(neighbours) - np.minimum.reduce(neighbours)
-        elif neighbours:
-            alike = sum((np.abs(one) for one in neighbours), alike) * 2 // len(neighbours)
-        which = np.minimum(bit_lengths(alike), SIZES - 1) + own
-        given = None if values is None else (values[:, y[:, None], x] - mean).ravel()
-        found[:, y[:, None], x] = model.code(coder, given, which.ravel()).reshape(total.shape) + mean
-        if np.abs(found[:, y[:, None], x]).max() >= MOST:
-            raise InputError("a table has entries beyond all measure: it is damaged")
-
-    code(np.array([0]), np.array([0]), [])
-    for stride, number, y, x in _places(rows, columns):
-        above, below = y - stride, np.where(y + stride < rows, y + stride, y - stride)
-        left, right = x - stride, np.where(x + stride < columns, x + stride, x - stride)
-        around = []
-        if number != 1:
-            around += [found[:, above[:, None], x], found[:, below[:, None], x]]
-        if number != 0:
-            around += [found[:, y[:, None], left], found[:, y[:, None], right]]
-        code(y, x, around)
-    return found
-
-
-def bit_lengths(magnitudes: np.ndarray) -> np.ndarray:
-    """How many bits each of these integers >= 0 has: 0 for 0, 1 for 1, 2 for 2 and 3."""
-    lengths: np.ndarray = np.frexp(magnitudes.astype(np.float64))[1].astype(np.int64)
-    return lengths

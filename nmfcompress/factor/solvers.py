@@ -102,7 +102,9 @@ def _used(G: np.ndarray) -> np.ndarray:
     return diagonal > max(EMPTY * float(diagonal.max()), float(np.finfo(G.dtype).tiny))
 
 
-def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000) -> np.ndarray:
+def exact(
+    X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000, near: bool = False
+) -> np.ndarray:
     """The minimizer itself, to tolerance: non-negative least squares by cyclic coordinate descent.
 
     Each coordinate takes its own minimum in turn (the rule of `hals`); columns that have settled leave the iteration.
@@ -117,6 +119,8 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None,
         float32 can tell, 3e-6.
     most : int
         Most rounds.
+    near : bool
+        X is nearly the minimizer: the equations of its entries above zero are tried after the first round.
     """
     tol = tol or (1e-6 if X.dtype == np.float64 else 3e-6)
     x, a = X.copy(), A
@@ -129,7 +133,7 @@ def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None,
             np.maximum(target - others @ x, 0, out=row)
         before -= x
         moved = np.einsum("kp,kp->p", before, before) > tol**2 * np.einsum("kp,kp->p", x, x)
-        if done in LEAPS and moved.any():
+        if (done in LEAPS or (near and done == 1)) and moved.any():
             moved &= ~_leap(x, a, G)
         if not moved.any():
             break

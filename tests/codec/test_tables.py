@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfcompress.codec.tables import decode_planes, decode_table, encode_planes, encode_table
+from nmfcompress.codec.tables import Told, decode_planes, decode_table, encode_planes, encode_table
 from nmfcompress.errors import InputError
 
 SHAPES = [
@@ -174,6 +174,18 @@ def test_what_is_smooth_is_predicted_and_what_is_sparse_is_not(rng: np.random.Ge
     sparse = encode_planes((rng.random((1, 64, 64)) < 0.02).astype(int) * rng.integers(1, 100, (1, 64, 64)))
     assert not sparse[0] & 128
     assert not sparse[0] & 64
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 10), st.integers(1, 40), st.integers(1, 40), st.floats(0, 12), st.integers(0, 2**32 - 1))
+def test_the_way_that_is_chosen_by_its_price_is_hardly_longer_than_the_other(
+    planes: int, rows: int, columns: int, noise: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.rint(smooth((planes, rows, columns)) + 2**noise * rng.normal(size=(planes, rows, columns))).astype(int)
+    values = values if seed % 2 else np.maximum(values, 0)
+    lengths = [len(Told(values, predicted).encoded()) for predicted in (False, True)]
+    assert len(encode_planes(values)) <= 1.06 * min(lengths) + 4
 
 
 def test_damage_is_found_or_gives_integers(rng: np.random.Generator) -> None:

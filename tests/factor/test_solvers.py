@@ -155,14 +155,14 @@ SIDES = st.integers(1, 8)
 
 
 @settings(deadline=None, max_examples=60)
-@given(SIDES, SIDES, st.booleans(), st.floats(0, 0.8), st.integers(0, 2**16))
-def test_exact_is_scipys_nnls_row_by_row(m, k, wide, zeros, seed):
+@given(SIDES, SIDES, st.booleans(), st.floats(0, 0.8), st.integers(0, 2**16), st.booleans())
+def test_exact_is_scipys_nnls_row_by_row(m, k, wide, zeros, seed, near):
     """Few rounds settle 2 k or more columns; with only k of them the Gram matrix can be nearly singular."""
     rng = np.random.default_rng(seed)
     n = 2 * k + 2 if wide else k
     V, H = rng.random((m, n)), rng.random((k, n)) * (rng.random((k, n)) >= zeros)
     V[rng.random(m) < 0.2] = 0
-    found = exact(rng.random((k, m)), H @ V.T, H @ H.T).T
+    found = exact(rng.random((k, m)), H @ V.T, H @ H.T, near=near).T
     assert found.min() >= 0
     for row, codes in zip(V, found, strict=True):
         assert np.sum((row - codes @ H) ** 2) <= nnls(H.T, row)[1] ** 2 + (1e-7 if wide else 2e-3) * np.sum(row**2)
