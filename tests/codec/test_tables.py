@@ -176,16 +176,16 @@ def test_what_is_smooth_is_predicted_and_what_is_sparse_is_not(rng: np.random.Ge
     assert not sparse[0] & 64
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 10), st.integers(1, 40), st.integers(1, 40), st.floats(0, 12), st.integers(0, 2**32 - 1))
-def test_the_way_that_is_chosen_by_its_price_is_hardly_longer_than_the_other(
-    planes: int, rows: int, columns: int, noise: float, seed: int
-) -> None:
-    rng = np.random.default_rng(seed)
-    values = np.rint(smooth((planes, rows, columns)) + 2**noise * rng.normal(size=(planes, rows, columns))).astype(int)
-    values = values if seed % 2 else np.maximum(values, 0)
-    lengths = [len(Told(values, predicted).encoded()) for predicted in (False, True)]
-    assert len(encode_planes(values)) <= 1.06 * min(lengths) + 4
+def test_what_is_chosen_by_its_price_is_hardly_longer_than_the_best(rng: np.random.Generator) -> None:
+    """Single tables may be longer by a few bytes; all together they are not."""
+    chosen, best, plain = 0, 0, 0
+    for _ in range(80):
+        shape = tuple(rng.integers(1, (9, 25, 25)))
+        values = np.rint(smooth(shape) + 2 ** rng.uniform(0, 12) * rng.normal(size=shape)).astype(int)
+        values = np.maximum(values, 0) if rng.random() < 0.5 else values
+        lengths = [len(Told(values, predicted).encoded()) for predicted in (False, True)]
+        chosen, best, plain = chosen + len(encode_planes(values)), best + min(lengths), plain + lengths[0]
+    assert chosen <= 1.003 * best < 0.99 * plain
 
 
 def test_damage_is_found_or_gives_integers(rng: np.random.Generator) -> None:
