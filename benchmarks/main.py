@@ -7,7 +7,7 @@
     peers      torchnmf nimfa, which it installs in benchmarks/.peers from the package index; 10 minutes
     rate       the compressed file, on real data only: collections crossing bands photos rows million; half an hour
     batch      many pictures in one run: files (100,000, or NMFC_FILES of them) jobs; an hour
-    ranks      planted: ranks that are known, NMFC_SEEDS (10) times each; an hour
+    ranks      planted: ranks that are known, NMFC_SEEDS (10) times each; rivals: cvanmf's and nimfa's choice; an hour
     large      growth bound: sets of 5 and 8 GB, made in the temporary folder (16 GB free wanted); 10 minutes
 
 Every result is verified (the loss recomputed in float64 from W and H) before its time is reported. What is timed runs

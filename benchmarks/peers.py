@@ -1,7 +1,8 @@
 """Peers that need environments of their own, made on demand in benchmarks/.peers with pinned versions.
 
 torch is the build that pip finds, on Linux a large one unless pip is pointed to CPU builds; it runs on one thread.
-nimfa needs NumPy 1, and so a Python that NumPy 1 has wheels for: 3.11 or 3.12, looked for beside the one that runs.
+nimfa needs NumPy 1, and so a Python that NumPy 1 has wheels for, 3.11 or 3.12; cvanmf one with itertools.batched, 3.12
+or later, and the statsmodels that its scikit-posthocs was made for. They are looked for beside the Python that runs.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ HOME = ROOT / "benchmarks/.peers"
 NEEDS = {
     "torchnmf": ("torch==2.13.0", "torchnmf==0.3.5", "numpy==2.4.6"),
     "nimfa": ("nimfa==1.4.0", "numpy==1.26.4", "scipy==1.17.1"),
+    "cvanmf": ("cvanmf==0.4.0", "statsmodels==0.14.6", "pandas==2.3.3", "numpy==2.4.6"),
 }
-RIGHT = "import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))"
+PYTHONS = {"cvanmf": ((3, 12), (3, 13))}
+OLD_PYTHONS = ((3, 11), (3, 12))
 
 
 def torchnmf() -> Iterator[Figure]:
@@ -49,9 +52,11 @@ def environment(name: str) -> Path | str:
     wanted = "\n".join(NEEDS[name])
     if ready.exists() and ready.read_text() == wanted:
         return python
-    found = next((each for each in (sys.executable, "python3.11", "python3.12") if suits(each)), None)
+    right = PYTHONS.get(name, OLD_PYTHONS)
+    names = [".".join(map(str, version)) for version in right]
+    found = next((each for each in (sys.executable, *(f"python{each}" for each in names)) if suits(each, right)), None)
     if found is None:
-        return "no Python 3.11 or 3.12 with ensurepip is here"
+        return f"no Python {' or '.join(names)} with ensurepip is here"
     shutil.rmtree(HOME / name, ignore_errors=True)
     for words in ([found, "-m", "venv", HOME / name], [python, "-m", "pip", "install", "-q", *NEEDS[name]]):
         done = subprocess.run(words, capture_output=True, text=True)
@@ -61,11 +66,12 @@ def environment(name: str) -> Path | str:
     return python
 
 
-def suits(python: str) -> bool:
-    """Whether this Python is there and can make an environment for NumPy 1."""
+def suits(python: str, right: tuple[tuple[int, int], ...]) -> bool:
+    """Whether this Python is there, of one of these versions, and can make an environment."""
     if not shutil.which(python):
         return False
-    return subprocess.run([python, "-c", RIGHT], capture_output=True).returncode == 0
+    question = f"import sys, ensurepip; sys.exit(sys.version_info[:2] not in {right})"
+    return subprocess.run([python, "-c", question], capture_output=True).returncode == 0
 
 
 PARTS: dict[str, Callable[[], Iterator[Figure]]] = {"torchnmf": torchnmf, "nimfa": nimfa}
