@@ -1,7 +1,7 @@
 """A peer's choice of rank for matrices in a folder, run by its own Python: `choices.py NAME FOLDER` prints JSON.
 
 cvanmf: bi-cross-validation, 3 shuffles of 9 folds (its default of 100 takes half an hour a matrix), and its own
-suggest_rank, which gives one rank by each of two measures. nimfa: estimate_rank with 10 runs a rank, and of its measures
+suggest_rank, which gives one rank by each of two measures. nimfa: estimate_rank, 10 runs a rank, and of its measures
 the cophenetic correlation, read as Brunet et al. (PNAS 2004) read it: the rank from which on it begins to fall.
 """
 
