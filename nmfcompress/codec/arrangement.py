@@ -75,7 +75,7 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
     if not alone or (coding.rank is not None and not coding.targets):
         return Choice("stack")
     if n < FEW:
-        return Choice("patches")
+        return Choice("patches", "stack" if math.prod(shape) <= BOTH else None)
     probe = None
     if coding.target_size is not None:
         probe = probed(images, replace(coding, rank=None))

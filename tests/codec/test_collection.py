@@ -98,6 +98,15 @@ def test_what_nobody_asked_for_is_no_reason_to_miss_a_target(rng: np.random.Gene
     assert best[None] == max(best.values())
 
 
+def test_noise_in_colour_is_a_stack_where_patches_at_half_the_colour_miss_it(rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (6, 16, 16, 3), np.uint8)
+    with pytest.raises(TargetMissed):
+        encode_stack(images, min_psnr=15, arrangement="patches")
+    data = encode_stack(images, min_psnr=15)
+    assert psnr(images, decode_stack(data)) >= 15
+    assert info(data)["arrangement"] == "stack"
+
+
 def test_a_rank_beyond_all_is_said() -> None:
     images = collection(20)
     for arrangement, rank, most in (("stack", 50, 20), ("bands", 40, 20), ("patches", 65, 64)):
