@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .completing import complete_names
 from .spoken import spoken
 
 Command = Callable[..., Any]
@@ -82,6 +83,6 @@ def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], 
             body = one(body)
         body = spoken(body)
         body = click.argument("inputs", nargs=-1, metavar="INPUT...")(body)
-        return click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body)
+        return complete_names(click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body))
 
     return decorate
