@@ -55,6 +55,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     no_args_is_help=True,
 )
 @click.option("--version", is_flag=True, allow_from_autoenv=False, help="Show the version and exit.")
