@@ -72,6 +72,7 @@ def command(folder: str, force: bool, debug: bool) -> int:
     from .main import nmfc
     from .streams import tell
 
+    folder = os.path.join(os.curdir, folder) if folder.startswith("-") else folder  # it must not read as an option
     make_folder(folder)
     if not force and os.listdir(folder):
         raise OutputError("is not empty (pass -f to overwrite what is in it, or name another by -O)", display(folder))
