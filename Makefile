@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test ends check lint types docs docs-check bench torture fuzz clean
+.PHONY: help demo test ends package check lint types docs docs-check bench torture fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ check: lint types docs-check test  ## lint, types, docs and tests
 
 ends: $(READY)  ## the tests on the oldest packages that are allowed and on the newest, for each Python here (ARGS="tests/codec -x")
 	$(BIN)/python tests/ends.py $(ARGS)
+
+package: $(READY)  ## dist/: what a release has, installed and run where nothing is (ARGS="--tests tests/cli": its tests too)
+	$(BIN)/python tests/package.py $(ARGS)
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
