@@ -264,7 +264,7 @@ def _write(frames: Iterable[Image.Image], image: Image.Image, stream: IO[bytes],
         meta = Meta(
             icc=fitting_profile(said.get("icc_profile", image.info.get("icc_profile")), several.ndim == 4, []),
             exif=_exif(said.get("exif")) if single else None,
-            dpi=said.get("dpi"),
+            dpi=_resolution(said.get("dpi")),
             alpha=alphas[0] if single and alphas is not None else None,
             mode=image.mode,
         )
@@ -315,8 +315,21 @@ def _values(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 def _exif(said: Any) -> bytes | None:
     """EXIF with its prefix."""
-    raw: bytes = said.tobytes() if isinstance(said, Image.Exif) else said or b""
+    raw = said.tobytes() if isinstance(said, Image.Exif) else said or b""
+    if not isinstance(raw, bytes):
+        raise UsageError(f"exif is {type(raw).__name__} (expected bytes, or a PIL.Image.Exif)")
     return None if not raw else raw if raw.startswith(EXIF_HEAD) else EXIF_HEAD + raw
+
+
+def _resolution(said: Any) -> tuple[float, float] | None:
+    """Dots per inch, across and down."""
+    if said is None:
+        return None
+    try:
+        across, down = (float(side) for side in said)
+    except (TypeError, ValueError):
+        raise UsageError(f"dpi is {said!r} (expected two numbers, across and down)") from None
+    return across, down
 
 
 def register() -> None:

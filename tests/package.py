@@ -4,8 +4,8 @@
 
 Into dist/ go the source distribution and the wheel that is built of it, each by pip and the build backend that
 pyproject.toml names. The wheel is installed into a new environment with its four packages and no others; nmfc runs
-there from an empty folder, its man page is found, and size and start-up are measured. With --tests the development extra
-comes in too, and the tests of the unpacked source distribution run against the installed wheel.
+there from an empty folder, its man page is found, and size and start-up are measured. With --tests the development
+extra comes in too, and the tests of the unpacked source distribution run against the installed wheel.
 """
 
 from __future__ import annotations

@@ -397,7 +397,10 @@ def test_a_file_whose_parts_are_in_another_is_identified_and_says_so(stack_file:
 def test_wrong_options_are_value_errors_and_leave_nothing(tmp_path: Path) -> None:
     image = Image.fromarray(tones(24, 36))
     path = tmp_path / "a.nmfc"
-    for options in ({"rank": 0}, {"min_psnr": "high"}, {"min_psnr": 20, "target_size": 9}, {"arrangement": "none"}):
+    for options in (
+        {"rank": 0}, {"min_psnr": "high"}, {"min_psnr": 20, "target_size": 9}, {"arrangement": "none"}, {"dpi": 5},
+        {"dpi": (1, "x")}, {"exif": "x"},
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):
             image.save(path, **options)
     for options in ({"target_size": 10}, {"min_psnr": 199, "rank": 1, "arrangement": "rows"}):

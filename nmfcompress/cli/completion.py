@@ -24,11 +24,12 @@ def command(shell: str, debug: bool) -> int:
 
     bash from version 4.4; in zsh compinit must have been called before, as most settings do.
     """
-    from click.shell_completion import get_completion_class
+    from click.shell_completion import ShellComplete, get_completion_class
 
     from .main import COMPLETE, nmfc
 
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - one of SHELLS
-    click.echo(kind(nmfc, {}, "nmfc", COMPLETE).source().rstrip())
+    # that of all shells: the one of bash would start bash first, to ask it for its version
+    click.echo(ShellComplete.source(kind(nmfc, {}, "nmfc", COMPLETE)).rstrip())
     return 0

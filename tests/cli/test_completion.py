@@ -201,6 +201,14 @@ def test_each_script_is_printed_and_names_the_variable(tmp_path: Path, shell: st
     assert b"nmfc" in done.stdout
 
 
+def test_no_other_program_is_started(tmp_path: Path) -> None:
+    """bash is not asked for its version, and need not be there."""
+    words = [sys.executable, "-m", "nmfcompress", "completion", "bash"]
+    said = environment(PATH=str(tmp_path))
+    done = subprocess.run(words, cwd=tmp_path, env=said, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_other_shells_are_refused(tmp_path: Path) -> None:
     done = real(tmp_path, "completion", "tcsh")
     assert done.returncode == 2
