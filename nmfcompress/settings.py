@@ -26,6 +26,19 @@ def count(value: object, least: int = 1) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+Penalty = float | tuple[float, float]  # of both factors, or of W and of H
+COSTLY = 1e15  # no penalty is above it
+
+
+def both(value: object, name: str) -> tuple[float, float]:
+    """A penalty on W and one on H, of two numbers or of one for both."""
+    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    right = len(pair) == 2 and all(_within(one, 0, COSTLY) for one in pair)
+    check(right, name, value, "a number from 0 for both factors, such as 0.003, or one for W and one for H")
+    w, h = pair
+    return float(w), float(h)
+
+
 @dataclass(frozen=True)
 class Fit:
     """How V is factorized.
@@ -52,6 +65,9 @@ class Fit:
         Independent starts, of which the best is kept.
     jobs : int or None
         Threads; None is all cores that this process may use. The result does not depend on it.
+    l1, l2 : (float, float)
+        What W and H cost beside the divergence, by their sums and by their squares; see `factorize`. Of pixels in
+        0..1 l1 3e-3 is typical and 1e-2 much, l2 1e-2 and 1e-1.
     """
 
     rank: int
@@ -64,8 +80,12 @@ class Fit:
     seed: int = 0
     restarts: int = 1
     jobs: int | None = None
+    l1: tuple[float, float] = (0.0, 0.0)
+    l2: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        for name in ("l1", "l2"):  # JSON has lists
+            object.__setattr__(self, name, both(getattr(self, name), name))
         check(count(self.rank), "rank", self.rank, "a whole number from 1")
         check(count(self.max_sweeps), "iterations (max_sweeps)", self.max_sweeps, "a whole number from 1")
         check(isinstance(self.tol, Real) and 0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
