@@ -1,11 +1,13 @@
-"""What options say, as frozen values; every range is checked here and nowhere else."""
+"""What options say, as frozen values; every range is checked here (by ranges.py) and nowhere else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 
-from .errors import UsageError
+from .ranges import both, penalty_text, within
+from .ranges import check as check
+from .ranges import count as count
 
 SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
@@ -13,30 +15,6 @@ INITS = ("auto", "sample", "random", "nndsvda")
 ARRANGEMENTS = ("rows", "patches", "stack", "bands")
 ARCHIVE_FILES = 1000  # more pictures than this ask for --all
 CODECS = ("nmfc", "svd", "jpeg", "webp", "avif", "jp2")  # families of codecs that are compared
-
-
-def check(right: bool, name: str, value: object, expected: str) -> None:
-    """Raise UsageError "name is value (expected ...)" unless `right`."""
-    if not right:
-        raise UsageError(f"{name} is {value} (expected {expected})")
-
-
-def count(value: object, least: int = 1) -> bool:
-    """Whether `value` is a whole number from `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
-
-
-Penalty = float | tuple[float, float]  # of both factors, or of W and of H
-COSTLY = 1e15  # no penalty is above it
-
-
-def both(value: object, name: str) -> tuple[float, float]:
-    """A penalty on W and one on H, of two numbers or of one for both."""
-    pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
-    right = len(pair) == 2 and all(_within(one, 0, COSTLY) for one in pair)
-    check(right, name, value, "a number from 0 for both factors, such as 0.003, or one for W and one for H")
-    w, h = pair
-    return float(w), float(h)
 
 
 @dataclass(frozen=True)
@@ -102,6 +80,11 @@ class Fit:
         check(count(self.seed, 0), "seed", self.seed, "a whole number from 0")
         check(count(self.restarts), "restarts", self.restarts, "a whole number from 1")
         check(self.jobs is None or count(self.jobs), "jobs", self.jobs, "a whole number from 1")
+
+    @property
+    def penalties(self) -> dict[str, str]:
+        """Those that there are, by their names."""
+        return {name: penalty_text(pair) for name, pair in (("l1", self.l1), ("l2", self.l2)) if any(pair)}
 
 
 @dataclass(frozen=True)
@@ -186,8 +169,8 @@ class Coding:
 
     def __post_init__(self) -> None:
         check(self.rank is None or count(self.rank), "rank", self.rank, "a whole number from 1")
-        check(self.step is None or _within(self.step, 0.01, 255), "step", self.step, "0.01 to 255 grey levels")
-        check(self.min_psnr is None or _within(self.min_psnr, 1, 200), "min_psnr", self.min_psnr, "1 to 200 dB")
+        check(self.step is None or within(self.step, 0.01, 255), "step", self.step, "0.01 to 255 grey levels")
+        check(self.min_psnr is None or within(self.min_psnr, 1, 200), "min_psnr", self.min_psnr, "1 to 200 dB")
         check(self.target_size is None or count(self.target_size), "target_size", self.target_size, "bytes from 1")
         both = self.min_psnr is not None and self.target_size is not None
         check(not both, "target_size", "given with min_psnr", "one of the two")
@@ -209,10 +192,6 @@ class Packing:
 
     coding: Coding
     basis_from: str | None = None
-
-
-def _within(value: object, low: float, high: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
-from ..settings import Fit, Penalty, both
+from ..ranges import Penalty, both
+from ..settings import Fit
 from . import cluster, start
 from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
 from .checkpoint import Checkpoint, OnCheckpoint, data_of

@@ -78,10 +78,12 @@ class LeastSquares:
             if squares < CANCELS[H.dtype] * self.norm2:
                 return None
         loss = math.sqrt(max(squares, 0.0))
-        slope = _projected(
-            H64, self.on_basis.on(sums.denominator) @ H64 - sums.numerator + self.on_basis.l1, self.floor
-        )
-        gradient = max(ratio(slope, square_sum(sums.numerator)), ratio(sums.slope, sums.pull))
+        slope = self.on_basis.on(sums.denominator) @ H64
+        slope -= sums.numerator
+        if self.on_basis.l1:
+            slope += self.on_basis.l1
+        steep = ratio(_projected(H64, slope, self.floor), square_sum(sums.numerator))
+        gradient = max(steep, ratio(sums.slope, sums.pull))
         costs = self.on_codes or self.on_basis
         objective = loss**2 / 2 + sums.penalty + self.on_basis.of(H64) if costs else None
         return Losses(loss, ratio(loss**2, self.norm2), gradient, objective)
