@@ -133,7 +133,15 @@ def flat_codes(H: np.ndarray, mean: float) -> np.ndarray:
 
 
 def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:
-    """Non-negative double SVD with zeros filled by the mean.
+    """`nndsvd` with zeros filled by the mean."""
+    W, H = nndsvd(V, rank, rng, each)
+    for factor in (W, H):
+        factor[factor == 0] = mean
+    return W.astype(V.dtype), H.astype(V.dtype)
+
+
+def nndsvd(V: Blocks, rank: int, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative double SVD: W (m, rank) and H (rank, n) in float64, with zeros.
 
     Boutsidis and Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
     Pattern Recognition 41, 2008. The singular vectors come from `truncated_svd`.
@@ -151,8 +159,8 @@ def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: E
             root = np.sqrt(s[j] * weight)
             W[:, j], H[j] = root * x / np.linalg.norm(x), root * y / np.linalg.norm(y)
     for factor in (W, H):
-        factor[factor < 1e-6] = mean
-    return W.astype(V.dtype), H.astype(V.dtype)
+        factor[factor < 1e-6] = 0
+    return W, H
 
 
 def truncated_svd(
