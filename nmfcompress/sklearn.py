@@ -12,6 +12,7 @@ from .errors import ExtraMissing
 from .factor import start
 from .factor.blocks import ArrayBlocks
 from .factor.nmf import factorize_as, transform_as
+from .factor.solvers import FLOOR
 from .factor.sweeps import SweepRecord
 from .ranges import check, count, within
 from .settings import Fit
@@ -152,14 +153,15 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         W, H = self._start(X, rank, W, H)
         fit = self._fit(rank)
         found = factorize_as(X, fit, on_sweep=self._tell if self.verbose else None, W=W, H=H)
-        self.components_, self.n_components_ = found.H, rank
+        least = 2 * FLOOR * float(np.sqrt(X.mean(dtype=np.float64) / rank))
+        self.components_, self.n_components_ = _with_zeros(found.H, least), rank
         self.n_iter_ = len(found.records)
         self.loss_curve_ = np.array([record.loss for record in found.records])
         self.reconstruction_err_ = found.loss if fit.divergence == "frobenius" else float(np.sqrt(2 * found.loss))
         if not found.converged and self.tol > 0:
             what = f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence."
-            warnings.warn(what, ConvergenceWarning, stacklevel=2)
-        return found.W
+            warnings.warn(what, ConvergenceWarning, stacklevel=3)
+        return _with_zeros(found.W, least)
 
     def transform(self, X: Any) -> np.ndarray:
         """The codes of X (n_samples, n_features) under the parts as they are, solved to tolerance."""
@@ -230,7 +232,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if init == "custom":
             return _given(W, (m, rank), "W", X.dtype), _given(H, (rank, n), "H", X.dtype)
         if W is not None or H is not None:
-            warnings.warn("W and H are not used (expected init='custom' with them)", RuntimeWarning, stacklevel=3)
+            what = "When init!='custom', provided W or H are ignored (init='custom' begins with them)."
+            warnings.warn(what, RuntimeWarning, stacklevel=3)
         before = getattr(self, "components_", None) if self.warm_start else None
         if before is not None and before.shape == (rank, n):
             return None, before
@@ -263,6 +266,11 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _tell(self, record: SweepRecord) -> None:
         log.info("sweep %d, loss %.6g", record.sweep, record.loss)
+
+
+def _with_zeros(factor: np.ndarray, least: float) -> np.ndarray:
+    """A factor with zeros where the solver has its floor, from which entries could grow again."""
+    return np.where(factor > least, factor, factor.dtype.type(0))
 
 
 def _given(factor: Any, shape: tuple[int, int], name: str, dtype: np.dtype) -> np.ndarray:
