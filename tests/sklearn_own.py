@@ -30,7 +30,7 @@ SKIPPED = {
     "*MiniBatchNMF*": "of MiniBatchNMF, another class",
     "test_minibatch_nmf_*": "of MiniBatchNMF, another class",
     "test_mbnmf_*": "of MiniBatchNMF, another class",
-    "test_nmf_minibatchnmf_equivalence*": "that sweeps of MiniBatchNMF are those of theirs; ours repeats inner steps, H first",
+    "test_nmf_minibatchnmf_equivalence*": "that MiniBatchNMF sweeps as theirs does; ours repeats inner steps, H first",
     "test_initialize_*": HELPER,
     "test_beta_divergence*": HELPER,
     "test_special_sparse_dot*": HELPER,
@@ -40,8 +40,8 @@ SKIPPED = {
     "test_nmf_negative_beta_loss*": BETAS,
     "test_nmf_decreasing[mu]": BETAS,
     "test_nmf_custom_init_dtype_error[NMF]": (
-        "half of it is that the function refuses components of another float type, which our transform takes; the other "
-        "half holds (tests/test_sklearn.py)"
+        "half of it is that the function refuses components of another float type, which our transform takes; the "
+        "other half holds (tests/test_sklearn.py)"
     ),
     "test_nmf_n_components_auto[NMF]": "reads a private attribute; n_components_ is right (tests/test_sklearn.py)",
     "test_nmf_float32_float64_consistency[NMF-solver0]": (

@@ -226,7 +226,14 @@ def _state(arrays: Mapping[str, np.ndarray], about: dict[str, Any], fit: Fit, da
     if not isinstance(about["direct"], bool):
         raise ValueError("direct is neither true nor false")
     sums = Sums(arrays["numerator"], arrays["denominator"], **scalars)
-    return State(arrays["H"], arrays["stepped"], sums, momentum, about["direct"], _records(arrays["records"]))
+    return State(
+        arrays["H"],
+        arrays["stepped"],
+        sums,
+        momentum,
+        about["direct"],
+        _records(arrays["records"], bool(fit.penalties)),
+    )
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, axis: int | None) -> None:
@@ -239,7 +246,7 @@ def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
             raise ValueError(f"{name} has negative, NaN or infinite values")
 
 
-def _records(rows: np.ndarray) -> tuple[SweepRecord, ...]:
+def _records(rows: np.ndarray, penalized: bool) -> tuple[SweepRecord, ...]:
     if rows.ndim != 2 or rows.shape[1] != len(FIELDS) or rows.dtype != np.float64:
         raise ValueError(f"records is {rows.shape} {rows.dtype.name}, expected (sweeps, {len(FIELDS)}) float64")
     records = []
@@ -247,6 +254,8 @@ def _records(rows: np.ndarray) -> tuple[SweepRecord, ...]:
         sweep, loss, relative, seconds, reads, gradient, objective = row
         if sweep != place or not all(0 <= value < math.inf for value in (loss, relative, seconds, reads)):
             raise ValueError(f"record {place} is none")
+        if math.isnan(objective) == penalized:
+            raise ValueError(f"record {place} has the objective {objective}")
         for name, value in (("gradient", gradient), ("objective", objective)):
             if not (math.isnan(value) or 0 <= value < math.inf):
                 raise ValueError(f"record {place} has the {name} {value}")
