@@ -48,7 +48,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Number of parts. "auto" is that of `H` where init is "custom", and else, as None, the number of features.
     init : {None, "random", "nndsvd", "nndsvda", "nndsvdar", "custom"}
         None is "nndsvda" where n_components is not above min(n_samples, n_features), else "random"; "custom" takes W
-        and H of `fit`. Zeros can grow again under either solver.
+        and H of `fit`.
     solver : {"cd", "mu", "hals"}
         Coordinate descent with extrapolation (HALS, by either name), or accelerated multiplicative updates.
     beta_loss : {"frobenius", "kullback-leibler", "itakura-saito"}, or 2, 1, 0
@@ -190,8 +190,18 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Every parameter but those that only X can judge; ValueError."""
         components, loss = self.n_components, self.beta_loss
         check(components in (None, "auto") or count(components), "n_components", components, "a number from 1, or auto")
-        check(self.init in INITS, "init", self.init, f"one of {', '.join(map(str, INITS))}")
-        check(self.solver in SOLVERS, "solver", self.solver, f"one of {', '.join(SOLVERS)}")
+        check(
+            self.init is None or (isinstance(self.init, str) and self.init in INITS),
+            "init",
+            self.init,
+            f"one of {', '.join(map(str, INITS))}",
+        )
+        check(
+            isinstance(self.solver, str) and self.solver in SOLVERS,
+            "solver",
+            self.solver,
+            f"one of {', '.join(SOLVERS)}",
+        )
         known = isinstance(loss, str | int | float) and loss in LOSSES
         check(known, "beta_loss", loss, "frobenius or 2, kullback-leibler or 1, itakura-saito or 0")
         if SOLVERS[self.solver] != "mu" and LOSSES[loss] != "frobenius":
@@ -248,6 +258,9 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 f"init = '{init}' can only be used when n_components <= min(n_samples, n_features), "
                 f"here {rank} and min({m}, {n})"
             )
+        if init == "nndsvd" and self.solver == "mu":
+            what = "init 'nndsvd' leaves zeros, which solver 'mu' hardly moves (expected 'nndsvda' or 'nndsvdar')"
+            warnings.warn(what, UserWarning, stacklevel=4)
         made = start.nndsvd(V, rank, rng, map)
         for factor in made:
             zeros = factor == 0
