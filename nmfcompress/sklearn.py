@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import ExtraMissing
 from .factor import start
-from .factor.blocks import ArrayBlocks
+from .factor.blocks import LARGEST, ArrayBlocks
 from .factor.nmf import factorize_as, transform_as
 from .factor.solvers import FLOOR
 from .factor.sweeps import SweepRecord
@@ -224,6 +224,8 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         kinds = [np.float64, np.float32]
         found: np.ndarray = validate_data(self, X, reset=reset, dtype=kinds, ensure_non_negative=True)
+        most = float(found.max())
+        check(most <= LARGEST, "X", f"up to {most:g}", f"at most {LARGEST:g}: scale it")
         if LOSSES[self.beta_loss] == "is" and found.min() == 0:
             raise ValueError(
                 "When beta_loss <= 0 and X contains zeros, the solver may diverge. Add a small value to X, or choose "
