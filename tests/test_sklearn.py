@@ -195,7 +195,7 @@ def test_wrong_data_and_starts_are_named(X):
         NMF(2).fit(np.where(X > 1, np.nan, X))
     with pytest.raises(ValueError, match="contains zeros"):
         NMF(2, solver="mu", beta_loss="itakura-saito").fit(np.where(X > 1, 0, X))
-    with pytest.raises(ValueError, match="X is up to 1e.20 .expected at most 1e.15: scale it"):
+    with pytest.raises(ValueError, match=r"X is up to 1e.20 .expected at most 1e.15: scale it"):
         NMF(2).fit(np.where(X > 1, 1e20, X))
     with pytest.raises(NotFittedError):
         NMF(2).transform(X)
