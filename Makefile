@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test ends package check lint types docs docs-check bench torture fuzz clean
+.PHONY: help demo test ends package check lint types docs docs-check sklearn bench torture fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,9 @@ docs: $(READY)  ## write help texts, outputs and pictures into README.md and doc
 
 docs-check: $(READY)
 	$(BIN)/python docs/make.py --check
+
+sklearn: $(READY)  ## scikit-learn's own tests of NMF, from its wheel, on nmfcompress.sklearn (ARGS="-x -k transform")
+	$(BIN)/python tests/sklearn_own.py $(ARGS)
 
 bench: $(READY)  ## time and quality, against references of the same run (NMFC_DATA=folder; ARGS="--help" lists parts, long ones too)
 	$(BIN)/python benchmarks/main.py $(ARGS)

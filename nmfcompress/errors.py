@@ -60,7 +60,7 @@ class UsageError(NmfcError, ValueError):
     exit_code = 2
 
 
-class ExtraMissing(UsageError):
+class ExtraMissing(UsageError, ImportError):
     """A feature whose optional packages are not installed."""
 
     def __init__(self, feature: str, extra: str):

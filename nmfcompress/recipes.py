@@ -31,6 +31,7 @@ from .settings import Fit
 Images = np.ndarray | StoredImages
 MEASURED = 2**17  # pixels at a time, of which SSIM makes a dozen arrays of float64
 SIZED = 2**21  # values of a collection from which the size of its codes is told
+EMPTY = 1 - 1e-6  # relative loss of a W H that is next to zero
 LOOKED_AT = 10_000  # images of a collection whose SSIM is taken: it costs more than a sweep, and more add no digit
 OnSweep = Callable[[SweepRecord], None]
 
@@ -89,6 +90,14 @@ def caveats(pixels: Images, settings: Fit) -> tuple[str, ...]:
     parts = (pixels[first : first + step] for first in range(0, len(pixels), step))
     zeros = sum(part.size - int(np.count_nonzero(part)) for part in parts)
     return (f"{zeros:,} zeros count as half a grey level, for Itakura-Saito has no zeros",) if zeros else ()
+
+
+def nothing_left(fit: Factorization, settings: Fit) -> tuple[str, ...]:
+    """What must be said of factors that the penalties have brought to zero."""
+    if not settings.penalties or fit.relative_loss < EMPTY:
+        return ()
+    said = " and ".join(f"{name} {text}" for name, text in settings.penalties.items())
+    return (f"{said} leaves nothing: W H is zero (expected less)",)
 
 
 def fit_picture(

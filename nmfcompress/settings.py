@@ -1,11 +1,13 @@
-"""What options say, as frozen values; every range is checked here and nowhere else."""
+"""What options say, as frozen values; every range is checked here (by ranges.py) and nowhere else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 
-from .errors import UsageError
+from .ranges import both, penalty_text, within
+from .ranges import check as check
+from .ranges import count as count
 
 SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
@@ -13,17 +15,6 @@ INITS = ("auto", "sample", "random", "nndsvda")
 ARRANGEMENTS = ("rows", "patches", "stack", "bands")
 ARCHIVE_FILES = 1000  # more pictures than this ask for --all
 CODECS = ("nmfc", "svd", "jpeg", "webp", "avif", "jp2")  # families of codecs that are compared
-
-
-def check(right: bool, name: str, value: object, expected: str) -> None:
-    """Raise UsageError "name is value (expected ...)" unless `right`."""
-    if not right:
-        raise UsageError(f"{name} is {value} (expected {expected})")
-
-
-def count(value: object, least: int = 1) -> bool:
-    """Whether `value` is a whole number from `least`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,9 @@ class Fit:
         Independent starts, of which the best is kept.
     jobs : int or None
         Threads; None is all cores that this process may use. The result does not depend on it.
+    l1, l2 : (float, float)
+        What W and H cost beside the divergence, by their sums and by their squares; see `factorize`. Of pixels in
+        0..1 l1 3e-3 is typical and 1e-2 much, l2 1e-2 and 1e-1.
     """
 
     rank: int
@@ -64,8 +58,12 @@ class Fit:
     seed: int = 0
     restarts: int = 1
     jobs: int | None = None
+    l1: tuple[float, float] = (0.0, 0.0)
+    l2: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
+        for name in ("l1", "l2"):  # JSON has lists
+            object.__setattr__(self, name, both(getattr(self, name), name))
         check(count(self.rank), "rank", self.rank, "a whole number from 1")
         check(count(self.max_sweeps), "iterations (max_sweeps)", self.max_sweeps, "a whole number from 1")
         check(isinstance(self.tol, Real) and 0 <= self.tol < 1, "tol", self.tol, "0 <= tol < 1, typically 1e-4")
@@ -82,6 +80,11 @@ class Fit:
         check(count(self.seed, 0), "seed", self.seed, "a whole number from 0")
         check(count(self.restarts), "restarts", self.restarts, "a whole number from 1")
         check(self.jobs is None or count(self.jobs), "jobs", self.jobs, "a whole number from 1")
+
+    @property
+    def penalties(self) -> dict[str, str]:
+        """Those that there are, by their names."""
+        return {name: penalty_text(pair) for name, pair in (("l1", self.l1), ("l2", self.l2)) if any(pair)}
 
 
 @dataclass(frozen=True)
@@ -166,8 +169,8 @@ class Coding:
 
     def __post_init__(self) -> None:
         check(self.rank is None or count(self.rank), "rank", self.rank, "a whole number from 1")
-        check(self.step is None or _within(self.step, 0.01, 255), "step", self.step, "0.01 to 255 grey levels")
-        check(self.min_psnr is None or _within(self.min_psnr, 1, 200), "min_psnr", self.min_psnr, "1 to 200 dB")
+        check(self.step is None or within(self.step, 0.01, 255), "step", self.step, "0.01 to 255 grey levels")
+        check(self.min_psnr is None or within(self.min_psnr, 1, 200), "min_psnr", self.min_psnr, "1 to 200 dB")
         check(self.target_size is None or count(self.target_size), "target_size", self.target_size, "bytes from 1")
         both = self.min_psnr is not None and self.target_size is not None
         check(not both, "target_size", "given with min_psnr", "one of the two")
@@ -189,10 +192,6 @@ class Packing:
 
     coding: Coding
     basis_from: str | None = None
-
-
-def _within(value: object, low: float, high: float) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and low <= float(value) <= high
 
 
 @dataclass(frozen=True)

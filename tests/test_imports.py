@@ -13,7 +13,7 @@ import nmfcompress
 from nmfcompress.cli.main import COMMANDS
 
 PACKAGE = Path(nmfcompress.__file__).parent
-COMMON = {"errors", "settings", "metrics"}
+COMMON = {"errors", "ranges", "settings", "metrics"}
 MAY = {  # room: rooms of ours it may import
     "factor": COMMON,
     "images": COMMON | {"factor"},
@@ -32,9 +32,11 @@ ARRAYS_ONLY = [
     "images/levels.py",
     "metrics.py",
     "recipes.py",
+    "sklearn.py",
 ]
-OUTSIDE = {"PIL", "click", "tqdm", "pathlib", "io", "os", "sys", "time", "matplotlib", "scipy"}
+OUTSIDE = {"PIL", "click", "tqdm", "pathlib", "io", "os", "sys", "time", "matplotlib", "scipy", "sklearn"}
 ALLOWED = {
+    "sklearn.py": {"sklearn"},  # the estimator, of the extra of that name
     "factor/nmf.py": {"os", "time"},  # it counts the cores, and stamps the records
     "codec/maps.py": {"io", "PIL"},  # maps go through Pillow's codecs, in memory
 }
@@ -82,6 +84,13 @@ def test_only_the_command_line_prints_and_only_it_imports_click_and_tqdm(path: P
         assert not [call for call in calls if getattr(call.func, "id", "") == "print"]
 
 
+def test_only_the_estimator_imports_scikit_learn_and_nothing_imports_the_estimator() -> None:
+    for path in MODULES:
+        reached = imports(path)
+        assert ((0, "sklearn") in reached) == (path == PACKAGE / "sklearn.py")
+        assert not {(1, "sklearn"), (2, "sklearn")} & reached
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_is_longer_than_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
@@ -91,7 +100,7 @@ def test_no_file_is_longer_than_400_lines(path: Path) -> None:
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = (
         "import sys; from nmfcompress.cli.main import _run; code = _run(sys.argv[1:]); "
-        "heavy = {'numpy', 'PIL', 'tqdm', 'matplotlib', 'importlib.metadata', 'scipy'} & set(sys.modules); "
+        "heavy = {'numpy', 'PIL', 'tqdm', 'matplotlib', 'importlib.metadata', 'scipy', 'sklearn'} & set(sys.modules); "
         "sys.exit(f'loaded {heavy}' if heavy else code)"
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)

@@ -13,6 +13,7 @@ from ..factor.nmf import Factorization
 from ..images.files import FileId, display
 from ..images.limits import Limits
 from ..images.named import read_arrays, write_arrays
+from ..ranges import penalty_text
 from ..settings import Course, Fit
 from .console import Console
 from .factors import Basis, read_basis
@@ -52,8 +53,11 @@ def begin(fit: Fit, course: Course, limits: Limits) -> Start:
     """
     if course.basis_from is not None:
         basis = read_basis(course.basis_from, limits)
-        for name in ("rank", "divergence"):
-            asked, there = getattr(fit, name), getattr(basis.fit, name)
+        for name in ("rank", "divergence", "l1", "l2"):
+            asked, there = (
+                penalty_text(value) if isinstance(value := getattr(one, name), tuple) else value
+                for one in (fit, basis.fit)
+            )
             if name in course.given and asked != there:
                 raise InputError(f"has {name} {there}, not {asked} (leave --{name} out)", display(basis.path))
         return Start(replace(basis.fit, jobs=fit.jobs), basis.path, given=basis)

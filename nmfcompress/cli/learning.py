@@ -20,7 +20,7 @@ from ..images.files import display, file_id
 from ..images.limits import Limits, in_flight, limits_of
 from ..images.saving import encode_picture
 from ..images.stored import held
-from ..recipes import CollectionFit, caveats, code_collection, fit_collection
+from ..recipes import CollectionFit, caveats, code_collection, fit_collection, nothing_left
 from ..report import montage, plots
 from ..report.records import Curve, Outcome
 from ..settings import Course, Fit, Ranking, Reading, Selection, Talk, Writing, check
@@ -72,7 +72,8 @@ def run(
             start.given.check(stack)
         if course.auto:
             check(not reading.mask and not scheduler, "-k/--rank", "auto with a mask or a scheduler", "a number")
-            ranks, _ = try_ranks(name, stack, Ranking(), start.fit, limits, console, from_zero=False)
+            free = replace(start.fit, l1=(0.0, 0.0), l2=(0.0, 0.0))  # how many parts there are is no matter of cost
+            ranks, _ = try_ranks(name, stack, Ranking(), free, limits, console, from_zero=False)
             console.notes(name, [f"rank {ranks.recommended}: {ranks.reason}"])
             start = replace(start, fit=replace(start.fit, rank=ranks.recommended), tried=ranks.best.fit)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
@@ -172,6 +173,9 @@ def _learn(
     else:
         console.bar(name, fit.max_sweeps * fit.restarts - start.sweeps)
         found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew, start.tried)
+    if gone := nothing_left(found.fit, fit):
+        console.notes(name, gone)
+        said += gone
     outcome = Outcome.of(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),

@@ -15,7 +15,7 @@ from ..factor.sweeps import SweepRecord
 from ..images.limits import WORK_BYTES, fit_bytes
 from ..images.picture import Picture
 from ..images.saving import encode_picture
-from ..recipes import PictureFit, fit_picture
+from ..recipes import PictureFit, fit_picture, nothing_left
 from ..report import montage
 from ..report.records import Outcome
 from ..settings import Coding, Fit
@@ -82,7 +82,7 @@ def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Mad
         mode=picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, picture.pixels),
     )  # fmt: skip
     files: dict[str, bytes] = {}
-    lost: tuple[str, ...] = ()
+    lost = nothing_left(found.fit, job.fit)
     for what in job.wanted:
         if what == "nmfc" and coded is not None:
             files[what], notes = coded.data, coded.notes

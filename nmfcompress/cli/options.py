@@ -40,6 +40,12 @@ _FIT = (
         help="What is minimized: ‖V − WH‖, Kullback-Leibler, or Itakura-Saito (zeros count as half a grey level).",
     ),
     click.option(
+        "--l1", metavar="X[,Y]", help="Make entries zero: 1e-3 is felt, 1e-2 much, of W and H, or X of W and Y of H.",
+    ),
+    click.option(
+        "--l2", metavar="X[,Y]", help="Keep entries small and alike: 1e-2 is felt, 1e-1 much.",
+    ),
+    click.option(
         "--init", type=choice(*settings.INITS), default=default(Fit, "init"), show_default=True,
         help="Where the factors start; auto: on a sample of the rows if there are many, else random.",
     ),
@@ -49,8 +55,10 @@ _FIT = (
 )  # fmt: skip
 
 
-def _fit(rank: int | None = None, **rest: Any) -> Fit:
+def _fit(rank: int | None = None, l1: str | None = None, l2: str | None = None, **rest: Any) -> Fit:
     """Settings whose rank, where it is not given, comes from elsewhere: see Course and Coding."""
+    given = {"l1": l1, "l2": l2}
+    rest |= {name: parsing.parse_penalty(text, f"--{name}") for name, text in given.items() if text is not None}
     return Fit(1 if rank is None else rank, **rest)
 
 

@@ -89,7 +89,7 @@ def pack(
 ) -> int:  # fmt: skip
     """Put all inputs into one file; returns the exit code."""
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
-    _check(writing, packing, reading, talk)
+    _check(fit, writing, packing, reading, talk)
     file = writing.file or STDIN
     console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     outputs = Outputs(writing, found, packing.basis_from)
@@ -120,9 +120,11 @@ def pack(
     return console.close(None)
 
 
-def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> None:
+def _check(fit: Fit, writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> None:
     """What contradicts itself, before any work."""
     coding = packing.coding
+    if coding.targets or coding.arrangement not in (None, "rows") or coding.rank is None:
+        _refuse_penalties(fit, "a target or another arrangement")
     if coding.rank is None and coding.step is None and not coding.targets:
         raise UsageError("say how: one of -k/--rank, --min-psnr, --target-size (or --step)")
     if reading.mask is not None:
@@ -140,6 +142,11 @@ def _check(writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> 
             raise InputError("is closed", "stdout")
         if sys.stdout.isatty():
             raise UsageError("a .nmfc file is not written to a terminal (redirect stdout, or use -o FILE)")
+
+
+def _refuse_penalties(fit: Fit, instead: str) -> None:
+    for name in fit.penalties:
+        raise UsageError(f"--{name} is for one picture by its rows (-k, --arrangement rows), not for {instead}")
 
 
 def _idle(fit: Fit) -> str:
@@ -220,6 +227,7 @@ def _coded(
         header, meta = described(content)
         meta = replace(meta, names=names)
     else:
+        _refuse_penalties(fit, "a collection")
         header = Header(tuple(images.shape), images.dtype, *range_of(content.levels, images.dtype))
         meta = Meta(names=names, labels=content.labels, indices=content.indices)
     heavy = hints.weight(meta, coding.target_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..settings import check
+from ..ranges import both, check
 
 
 def parse_index(text: str) -> tuple[range, ...]:
@@ -45,6 +45,15 @@ def parse_size(text: str) -> tuple[int, int]:
     right = bool(x) and _is_count(width) and _is_count(height) and 0 < int(width) < 65536 and 0 < int(height) < 65536
     check(right, "--resize", text, "WIDTHxHEIGHT, such as 64x64")
     return int(width), int(height)
+
+
+def parse_penalty(text: str, name: str) -> tuple[float, float]:
+    """'0.003' -> (0.003, 0.003), on W and on H; '0.01,0.003' -> (0.01, 0.003)."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    return both(values[0] if len(values) == 1 else values, name, text)
 
 
 def parse_choice(text: str, name: str, known: Iterable[str]) -> tuple[str, ...]:

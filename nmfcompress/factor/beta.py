@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sums import PATIENCE, Basis, Codes, Losses, Sums, ratio, total
+from .sums import FREE, PATIENCE, Basis, Codes, Cost, Losses, Sums, ratio, total
 
 CANCELS_KL = 1e-2  # relative to the sum of V: below it the terms of Kullback-Leibler cancel to rounding noise
 SOLVED, HESSIANS = 2**19, 2**21  # entries of V, and of the Hessians of its rows, whose codes are solved together
@@ -18,6 +18,7 @@ LEAST_CURVED = 0.1  # of the curvature expected of Itakura-Saito, where it is le
 STEEPEST = 1e150  # of curvatures
 NEWTON_STEPS = 100  # most of them, when codes are solved to tolerance
 CODE_TOL = 1e-5  # of a row's norm: it has settled when it moves less
+NEWTON_ROOT = 6  # steps to a root, of which each doubles the digits
 RIDGE, TINY = 1e-6, 1e-30  # relative to the Hessian's diagonal, for parts that are alike; for rows of nothing
 
 
@@ -29,6 +30,7 @@ class BetaDivergence:
     beta 1: the majorization-minimization updates of Fevotte and Idier, "Algorithms for nonnegative matrix
     factorization with the beta-divergence", Neural Computation 23, 2011 (table 1), under which the loss never
     rises. A masked entry counts in neither P, Q nor the loss. One inner step: P and Q change with the factor.
+    Penalties join what is majorized, and its minimum moves: see `_cheaper`.
 
     Parameters
     ----------
@@ -37,12 +39,16 @@ class BetaDivergence:
     beta : {2, 1, 0}
     zero : float
         What zeros of V count as when beta is 0.
+    on_codes, on_basis : Cost
+        What W and H cost.
     """
 
     norm2: float
     floor: float
     beta: int
     zero: float
+    on_codes: Cost = FREE
+    on_basis: Cost = FREE
 
     @property
     def gamma(self) -> float:
@@ -82,7 +88,7 @@ class BetaDivergence:
     ) -> np.ndarray:
         """One multiplicative step of the codes X, whose product with H is WH."""
         P, Q = self._ratios(V, known, WH)
-        return self._step(X, (P @ H.T).T, H.sum(axis=1)[:, None] if Q is None else (Q @ H.T).T)
+        return self._step(X, (P @ H.T).T, H.sum(axis=1)[:, None] if Q is None else (Q @ H.T).T, self.on_codes)
 
     def _solved(self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, H: np.ndarray) -> np.ndarray:
         """The codes to tolerance.
@@ -94,7 +100,7 @@ class BetaDivergence:
             return self._descend(V, known, X, H)
         level = V.mean(axis=1) / (float(H.sum(axis=0).mean()) or 1.0)
         new = self._descend(V, known, np.broadcast_to(np.maximum(level, self.floor), X.shape).astype(X.dtype), H)
-        before, after = (self._by_row(V, known, self._product(codes, H)) for codes in (X, new))
+        before, after = (self._by_row(V, known, codes, self._product(codes, H)) for codes in (X, new))
         if (worse := after > before).any():
             new[:, worse] = self._descend(V[worse], None if known is None else known[worse], X[:, worse], H)
         return new
@@ -113,11 +119,11 @@ class BetaDivergence:
         for _ in range(NEWTON_STEPS):
             first = new = self._multiplied(V, known, x, H, WH)
             after = self._product(new, H)
-            least, ahead = self._by_row(V, known, after), self._newton(V, known, new, H, after)
+            least, ahead = self._by_row(V, known, new, after), self._newton(V, known, new, H, after)
             for part in STEPS:
                 tried = first + part * (ahead - first)
                 product = self._product(tried, H)
-                reached = self._by_row(V, known, product)
+                reached = self._by_row(V, known, tried, product)
                 better = reached <= least
                 new, after = np.where(better, tried, new), np.where(better[:, None], product, after)
                 least = np.where(better, reached, least)
@@ -135,6 +141,8 @@ class BetaDivergence:
         """Where a Newton step leads from X (k, b), above the floor; the Hessian is made positive."""
         P, Q = self._ratios(V, known, WH)
         slope = (H.sum(axis=1) if Q is None else Q @ H.T) - P @ H.T  # (b, k)
+        if self.on_codes:
+            slope += self.on_codes.l1 + self.on_codes.l2 * X.T
         if self.beta == 2:
             weights = np.ones_like(V) if known is None else known.astype(V.dtype)
         else:
@@ -146,11 +154,13 @@ class BetaDivergence:
         G = np.empty((b, k, k))
         for j in range(k):
             G[:, j, j:] = G[:, j:, j] = (weights * H[j]) @ H[j:].T
+        if self.on_codes.l2:
+            G += self.on_codes.l2 * np.eye(k)
         G += RIDGE * np.einsum("bkk->b", G)[:, None, None] * np.eye(k) + TINY
         return _descended(X, slope.T, G, self.floor)
 
-    def _by_row(self, V: np.ndarray, known: np.ndarray | None, WH: np.ndarray) -> np.ndarray:
-        """The divergence of each row, (b,), but for what does not depend on WH."""
+    def _by_row(self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, WH: np.ndarray) -> np.ndarray:
+        """The divergence of each row and what its codes X cost, (b,), but for what does not depend on them."""
         if self.beta == 2:
             terms = np.square(V - WH) / 2
         elif self.beta == 1:
@@ -158,14 +168,19 @@ class BetaDivergence:
         else:
             terms = V / WH + np.log(WH)
         found: np.ndarray = terms.sum(axis=1, dtype=np.float64, where=True if known is None else known)
+        if self.on_codes:
+            found += self.on_codes.l1 * X.sum(axis=0) + self.on_codes.l2 / 2 * np.einsum("kb,kb->b", X, X)
         return found
 
     def basis(self, H: np.ndarray, sums: Sums, m: int) -> np.ndarray:
-        return self._step(H, sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype))
+        return self._step(H, sums.numerator.astype(H.dtype), sums.denominator.astype(H.dtype), self.on_basis)
 
     def losses(self, H: np.ndarray, sums: Sums) -> Losses:
         loss = math.sqrt(sums.loss) if self.beta == 2 else max(sums.loss, 0.0)
-        return Losses(loss, ratio(sums.squares, self.norm2), None)
+        objective = None
+        if self.on_codes or self.on_basis:
+            objective = (sums.loss / 2 if self.beta == 2 else loss) + sums.penalty + self.on_basis.of(H)
+        return Losses(loss, ratio(sums.squares, self.norm2), None, objective)
 
     def _seen(self, V: np.ndarray, scale: float, known: np.ndarray | None) -> np.ndarray:
         if scale != 1:
@@ -194,11 +209,15 @@ class BetaDivergence:
             P, Q = P * known, known.astype(P.dtype) if Q is None else Q * known
         return P, Q
 
-    def _step(self, X: np.ndarray, numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    def _step(self, X: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, cost: Cost) -> np.ndarray:
+        if cost:
+            cheaper = _cheaper(self.beta, X.astype(np.float64), numerator, denominator, cost)
+            new: np.ndarray = np.maximum(cheaper, self.floor).astype(X.dtype)
+            return new
         factor = numerator / np.maximum(denominator, np.finfo(X.dtype).tiny)
         if self.gamma != 1:
             factor **= self.gamma
-        new: np.ndarray = np.maximum(X * factor, X.dtype.type(self.floor))
+        new = np.maximum(X * factor, X.dtype.type(self.floor))
         return new
 
     def _sums(self, V: np.ndarray, known: np.ndarray | None, X: np.ndarray, WH: np.ndarray) -> Sums:
@@ -215,7 +234,31 @@ class BetaDivergence:
             if loss < CANCELS_KL * _sum(V):
                 loss = _near(V, known, WH, 1)
         denominator = X.sum(axis=1)[:, None] if Q is None else X @ Q
-        return Sums((X @ P).astype(np.float64), denominator.astype(np.float64), loss, squares)
+        cost = self.on_codes.of(X) if self.on_codes else 0.0
+        return Sums((X @ P).astype(np.float64), denominator.astype(np.float64), loss, squares, penalty=cost)
+
+
+def _cheaper(beta: int, X: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, cost: Cost) -> np.ndarray:
+    """The minimum of what majorizes the divergence at X (Fevotte and Idier 2011) and of l1 x + l2/2 x^2 together.
+
+    l1 joins the denominator. With l2 that leaves, below beta 2, numerator (X / x)^(2 - beta) = denominator + l1 + l2 x:
+    a quadratic equation for Kullback-Leibler and a cubic one for Itakura-Saito, each with one root above zero.
+    """
+    below = np.maximum(denominator + cost.l1, np.finfo(np.float64).tiny)
+    if beta == 2:
+        found: np.ndarray = X * numerator / (below + cost.l2 * X)
+    elif beta == 1:
+        above = X * numerator
+        found = 2 * above / (below + np.sqrt(below**2 + 4 * cost.l2 * above))
+    else:
+        above = X**2 * numerator
+        found = np.sqrt(above / below)
+        if cost.l2:
+            found = np.minimum(found, np.cbrt(above / cost.l2))  # above the root, and by 1.4 times at most
+            for _ in range(NEWTON_ROOT):  # on a convex function, so that each step stays above the root
+                rest, slope = (cost.l2 * found + below) * found**2 - above, (3 * cost.l2 * found + 2 * below) * found
+                found -= rest / np.maximum(slope, np.finfo(np.float64).tiny)
+    return found
 
 
 def _dot(X: np.ndarray, Y: np.ndarray) -> float:

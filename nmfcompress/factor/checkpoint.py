@@ -5,7 +5,8 @@ they are), and belongs to one V, one set of settings and one version of the prog
 
     codes (k, m), H, stepped (k, n)         as the sweeps have them
     numerator, denominator                  of the sums, float64
-    records (sweeps, 6)                     float64: the fields of SweepRecord in their order, no gradient as nan
+    records (sweeps, 7)                     float64: the fields of SweepRecord in their order; no gradient, no
+                                            objective as nan
     about                                   JSON text: format, version, fit, data, momentum, direct, reads, sums
 """
 
@@ -28,11 +29,11 @@ from .crew import Crew
 from .sums import Moments, Sums
 from .sweeps import Momentum, State, SweepRecord
 
-FORMAT = 1
+FORMAT = 2  # 1 was before there were penalties
 FREE = ("max_sweeps", "tol", "jobs")  # fields of Fit that may be others when a run goes on
 FIELDS = tuple(field.name for field in fields(SweepRecord))
 ARRAYS = ("codes", "H", "stepped", "numerator", "denominator", "records")
-SCALARS = ("loss", "squares", "slope", "pull")  # of Sums; nan where not computed, which JSON has as null
+SCALARS = ("loss", "squares", "slope", "pull", "penalty")  # of Sums; nan where not computed, which JSON has as null
 OTHER = "it must be the run that was stopped, or a new one"
 
 
@@ -142,7 +143,7 @@ def pack(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
         "momentum": asdict(state.momentum),
         "direct": state.direct,
         "reads": checkpoint.reads,
-        "sums": {name: _or_none(getattr(state.sums, name)) for name in SCALARS},
+        "sums": {name: _known(getattr(state.sums, name)) for name in SCALARS},
     }
     rows = [[math.nan if v is None else v for v in asdict(record).values()] for record in state.records]
     return {
@@ -225,7 +226,14 @@ def _state(arrays: Mapping[str, np.ndarray], about: dict[str, Any], fit: Fit, da
     if not isinstance(about["direct"], bool):
         raise ValueError("direct is neither true nor false")
     sums = Sums(arrays["numerator"], arrays["denominator"], **scalars)
-    return State(arrays["H"], arrays["stepped"], sums, momentum, about["direct"], _records(arrays["records"]))
+    return State(
+        arrays["H"],
+        arrays["stepped"],
+        sums,
+        momentum,
+        about["direct"],
+        _records(arrays["records"], bool(fit.penalties)),
+    )
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, axis: int | None) -> None:
@@ -238,23 +246,24 @@ def _check(name: str, array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
             raise ValueError(f"{name} has negative, NaN or infinite values")
 
 
-def _records(rows: np.ndarray) -> tuple[SweepRecord, ...]:
+def _records(rows: np.ndarray, penalized: bool) -> tuple[SweepRecord, ...]:
     if rows.ndim != 2 or rows.shape[1] != len(FIELDS) or rows.dtype != np.float64:
         raise ValueError(f"records is {rows.shape} {rows.dtype.name}, expected (sweeps, {len(FIELDS)}) float64")
     records = []
     for place, row in enumerate(rows.tolist(), start=1):
-        sweep, loss, relative, seconds, reads, gradient = row
+        sweep, loss, relative, seconds, reads, gradient, objective = row
         if sweep != place or not all(0 <= value < math.inf for value in (loss, relative, seconds, reads)):
             raise ValueError(f"record {place} is none")
-        if not (math.isnan(gradient) or 0 <= gradient < math.inf):
-            raise ValueError(f"record {place} has the gradient {gradient}")
-        records.append(
-            SweepRecord(place, loss, relative, seconds, int(reads), None if math.isnan(gradient) else gradient)
-        )
+        if math.isnan(objective) == penalized:
+            raise ValueError(f"record {place} has the objective {objective}")
+        for name, value in (("gradient", gradient), ("objective", objective)):
+            if not (math.isnan(value) or 0 <= value < math.inf):
+                raise ValueError(f"record {place} has the {name} {value}")
+        records.append(SweepRecord(place, loss, relative, seconds, int(reads), _known(gradient), _known(objective)))
     return tuple(records)
 
 
-def _or_none(value: float) -> float | None:
+def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
+from ..ranges import Penalty, both
 from ..settings import Fit
 from . import cluster, start
 from .blocks import LARGEST, Blocks, Filled, as_blocks, check_mask
@@ -88,6 +89,8 @@ def factorize(
     max_sweeps: int = 200,
     tol: float = 1e-4,
     inner: int | None = None,
+    l1: Penalty = 0.0,
+    l2: Penalty = 0.0,
     restarts: int = 1,
     mask: np.ndarray | None = None,
     W: np.ndarray | None = None,
@@ -107,7 +110,7 @@ def factorize(
         a block at a time; objects with the protocol `factor.blocks.Blocks` too. A Dask array is worked on by the
         workers that hold its chunks, and W is then a Dask array; `factor.cluster.Cluster` brings any other V there.
     rank : int
-        Number of parts, 1 to min(m, n).
+        Number of parts, 1 to min(m, n), or as many as the `H` to begin with has.
     solver : {"mu", "hals"}
         Multiplicative updates (Lee and Seung, NIPS 2000, equation 4), H first; or hierarchical alternating least
         squares with extrapolation (Ang and Gillis 2019), which goes farther (frobenius without a mask).
@@ -124,6 +127,12 @@ def factorize(
     inner : int or None
         Repeats of the inner step (frobenius without a mask); 1 is the plain rule and nothing else, None repeats
         while it pays (Gillis and Glineur 2012) and solves W to tolerance for its H in the last sweep.
+    l1, l2 : float or (float, float)
+        What large factors cost, one number for both or one each for W and H, >= 0:
+        n (l1 |W|_1 + l2/2 ||W||_F^2) + m (l1 |H|_1 + l2/2 ||H||_F^2) is added to ||V - W H||_F^2 / 2, or to the
+        divergence. l1 makes entries zero: for values in 0..1 and frobenius 1e-3 is felt, 3e-3 typical, and by 1e-2
+        whole parts go. l2 keeps all of them small and alike: 1e-2 is felt, 1e-1 much, by 1 nothing is left. A cost of
+        one factor alone is escaped by scaling: the other must cost something, too.
     restarts : int
         Independent starts, of which the best is kept: whole factorizations, or under init "sample" samples.
     mask : array of bool, broadcastable to (m, n)
@@ -154,7 +163,7 @@ def factorize(
     ------
     InputError
         V is not 2-d, empty, negative, NaN, infinite or above 1e15 (found by the first read, which names the row), or
-        `rank` is above min(m, n).
+        `rank` is above min(m, n) where no H is given.
     OtherRun
         `resume` is of other data or options (an InputError).
     UsageError
@@ -166,7 +175,8 @@ def factorize(
         if call is not None and not callable(call):
             raise UsageError(f"{name} is {type(call).__name__} (expected something to call)")
     seed = 0 if rng is None or isinstance(rng, np.random.Generator) else rng
-    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs)
+    penalties = both(l1, "l1"), both(l2, "l2")
+    fit = Fit(rank, max_sweeps, tol, solver, inner, divergence, init, seed, restarts, jobs, *penalties)
     given = rng if isinstance(rng, np.random.Generator) else None
     return factorize_as(V, fit, mask, on_sweep, given, W, H, resume, on_checkpoint)
 
@@ -186,7 +196,7 @@ def factorize_as(
     began = time.perf_counter() - (0 if resume is None else resume.seconds)
     with _crew(V, fit, mask) as (crew, zero):
         m, n = crew.shape
-        if fit.rank > min(m, n):
+        if fit.rank > min(m, n) and H is None:
             raise InputError(f"rank {fit.rank} is above {min(m, n)}, the smaller side of V ({m} x {n})")
         masked = crew.mask is not None
         if masked and fit.solver != "mu":
@@ -199,7 +209,7 @@ def factorize_as(
             resume.check_fit(fit)
         moments = crew.moments(crc=kept)
         data = data_of(V.array if isinstance(V, cluster.Cluster) else V, crew, moments, crew.mask if kept else None)
-        objective = objective_for(fit, moments, zero, masked)
+        objective = objective_for(fit, moments, zero, crew.shape, masked)
 
         def rested(state: State, last: bool) -> None:
             if on_checkpoint is not None:
@@ -223,7 +233,7 @@ def factorize_as(
             state = descend(
                 crew, objective, state, fit, elapsed=lambda: time.perf_counter() - began, on_state=told, on_rest=rested
             )
-            if not found or state.records[-1].loss < found[0].loss:
+            if not found or state.records[-1].brought_down < found[0].records[-1].brought_down:
                 found = [Factorization(crew.factor(), state.H, state.records, state.settled)]
     return found[0]
 
@@ -240,6 +250,8 @@ def transform(
     H: np.ndarray,
     *,
     divergence: str = "frobenius",
+    l1: Penalty = 0.0,
+    l2: Penalty = 0.0,
     mask: np.ndarray | None = None,
     jobs: int | None = None,
 ) -> np.ndarray:
@@ -249,8 +261,8 @@ def transform(
     ----------
     V : array, shape (m, n), as for `factorize`
     H : array, shape (rank, n), >= 0
-    divergence, mask, jobs
-        As for `factorize`.
+    divergence, l1, l2, mask, jobs
+        As for `factorize`; of the penalties, those of W count.
 
     Returns
     -------
@@ -260,21 +272,23 @@ def transform(
         unless parts are linearly dependent: then codes are not unique, and near-exact fits lose some of their
         exactness. Not after `inner` 1, which never solves W.
     """
-    return transform_as(V, H, Fit(len(H) if np.ndim(H) == 2 else 1, divergence=divergence, jobs=jobs), mask).W
+    rank = len(H) if np.ndim(H) == 2 else 1
+    fit = Fit(rank, divergence=divergence, jobs=jobs, l1=both(l1, "l1"), l2=both(l2, "l2"))
+    return transform_as(V, H, fit, mask).W
 
 
 def transform_as(V: Any, H: np.ndarray, fit: Fit, mask: np.ndarray | None = None) -> Factorization:
-    """`transform` as the rank, divergence and jobs of settings say, with a record of the one sweep that it is."""
+    """`transform` as settings say (rank, divergence, penalties, jobs), with a record of the one sweep that it is."""
     began = time.perf_counter()
     with _crew(V, fit, mask) as (crew, zero):
         H = _factor(H, (fit.rank, crew.shape[1]), "H", crew.dtype)
         moments = crew.moments()
         fit = replace(fit, solver="mu", inner=None)  # codes are solved in the same way whatever H was learned with
-        objective = objective_for(fit, moments, zero, crew.mask is not None)
+        objective = objective_for(fit, moments, zero, crew.shape, crew.mask is not None)
         crew.begin(np.maximum(start.flat_codes(H, moments.mean), crew.dtype.type(objective.floor)))
         sums, losses, _ = read(crew, objective, H, Codes.SOLVE, False)
         seconds = time.perf_counter() - began
-        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, sums.gradient)
+        record = SweepRecord(1, losses.loss, losses.relative_loss, seconds, crew.reads, sums.gradient, losses.objective)
         return Factorization(crew.factor(), H, (record,), True)
 
 

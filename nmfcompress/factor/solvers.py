@@ -3,6 +3,9 @@
 Each takes the problem  min ||V - Yt X||_F over X >= 0  as two products, the same for H and, transposed, for W:
 
     X : (k, p), the factor, one column a column (or row) of V          A = Y V : (k, p)          G = Y Yt : (k, k)
+
+With penalties, l1 |X|_1 + l2/2 ||X||^2 beside ||V - Yt X||^2 / 2, l2 is on the diagonal of G already. l1 is an
+argument of the rules; `exact` wants A less l1.
 """
 
 from __future__ import annotations
@@ -22,12 +25,13 @@ STOP = 0.1  # an inner step below this fraction of the first one ends the repeat
 MOST_REPEATS = 30  # more gain nothing, and are what a small V would spend most of its time on
 
 
-def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) -> np.ndarray:
+def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float, l1: float = 0.0) -> np.ndarray:
     """Multiplicative updates, repeated while the two products stay fixed.
 
-    X <- X * A / (G X), Lee and Seung, "Algorithms for non-negative matrix factorization", NIPS 2000,
-    equation 4; the repeats are those of Gillis and Glineur, "Accelerated multiplicative updates and
-    hierarchical ALS algorithms for nonnegative matrix factorization", Neural Computation 24, 2012.
+    X <- X * A / (G X + l1), Lee and Seung, "Algorithms for non-negative matrix factorization", NIPS 2000,
+    equation 4, with l1 as in Hoyer, "Non-negative sparse coding", NNSP 2002; the repeats are those of Gillis and
+    Glineur, "Accelerated multiplicative updates and hierarchical ALS algorithms for nonnegative matrix factorization",
+    Neural Computation 24, 2012.
 
     Parameters
     ----------
@@ -35,11 +39,15 @@ def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) 
         Most inner steps; 1 is the plain rule.
     floor : float
         No entry falls below it.
+    l1 : float
+        What an entry costs by its size.
     """
     tiny, least = X.dtype.type(np.finfo(X.dtype).tiny), X.dtype.type(floor)
     spare, first = np.empty_like(X), 0.0
     for step in range(repeats):
         new: np.ndarray = np.matmul(G, X, out=spare)
+        if l1:
+            new += X.dtype.type(l1)
         np.maximum(new, tiny, out=new)
         np.divide(A, new, out=new)
         new *= X
@@ -57,16 +65,16 @@ def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) 
     return X
 
 
-def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float) -> np.ndarray:
+def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float, l1: float = 0.0) -> np.ndarray:
     """Hierarchical alternating least squares: each row of X in turn takes its own minimum, all others fixed.
 
-    x_j <- max((a_j - sum_{l != j} g_jl x_l) / g_jj, floor), Cichocki, Zdunek and Amari, "Hierarchical ALS algorithms
-    for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur (see `mu`).
-    Parameters as for `mu`; a row whose part is empty (g_jj next to 0) stays as it is.
+    x_j <- max((a_j - l1 - sum_{l != j} g_jl x_l) / g_jj, floor), Cichocki, Zdunek and Amari, "Hierarchical ALS
+    algorithms for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur
+    (see `mu`). Parameters as for `mu`; a row whose part is empty (g_jj next to 0) stays as it is.
     """
     X, first = X.copy(), 0.0
     least, step = X.dtype.type(floor), np.empty(X.shape[1], X.dtype)
-    coordinates = _coordinates(X, A, G)
+    coordinates = _coordinates(X, A - X.dtype.type(l1) if l1 else A, G)
     for last in (*(False,) * (repeats - 1), True):
         before = None if last else X.copy()
         for x, others, target in coordinates:
@@ -86,10 +94,13 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
 def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each row x of X (a view) that has a minimum, max(target - others @ X, 0): its others and its target.
 
-    These are G without its diagonal and A, both divided by that diagonal.
+    These are G without its diagonal and A, both divided by that diagonal. An empty part whose codes only cost
+    something (A below zero throughout, which a penalty alone brings about) has one, too: zero.
     """
     used = _used(G)
     scale = np.where(used, np.diag(G), 1)[:, None]
+    if not used.all():
+        used |= (A < 0).all(axis=1)
     others = G / scale
     np.fill_diagonal(others, 0)
     rows = zip(X, others, A / scale, used, strict=True)
@@ -174,14 +185,14 @@ class Solver:
     Parameters
     ----------
     rule : callable
-        (X, A, G, repeats, floor) -> X, a new array.
+        (X, A, G, repeats, floor, l1) -> X, a new array.
     cost : int
         What a pass of it costs, in units that `repeats` weighs against the product that went before.
     momentum : bool
         Whether extrapolating H pays (Ang and Gillis 2019); it does not for `mu`.
     """
 
-    rule: Callable[[np.ndarray, np.ndarray, np.ndarray, int, float], np.ndarray]
+    rule: Callable[[np.ndarray, np.ndarray, np.ndarray, int, float, float], np.ndarray]
     cost: int
     momentum: bool
 

@@ -78,9 +78,13 @@ def sample_start(crew: Crew, fit: Fit, moments: Moments, zero: float, rng: np.ra
     others = Threads(ArrayBlocks(_sample(crew, _many(size, crew.shape[1]), rng)), map)
     elsewhere = [_refined(others, H, fit, others.moments(), zero, PROBE_SWEEPS) for H in found]
     del others
-    elsewhere.sort(key=lambda state: state.records[-1].loss)
+    elsewhere.sort(key=_reached)
     last = [_refined(crew, state.H, fit, moments, zero, FINAL_SWEEPS) for state in elsewhere[: fit.restarts]]
-    return min(last, key=lambda state: state.records[-1].loss).H
+    return min(last, key=_reached).H
+
+
+def _reached(state: State) -> float:
+    return state.records[-1].brought_down
 
 
 def _sample(crew: Crew, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -93,7 +97,7 @@ def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, each:
     Threads take a start each, and where one alone goes on, a block each.
     """
     moments = Threads(V, map).moments()
-    objective = objective_for(fit, moments, zero)
+    objective = objective_for(fit, moments, zero, V.shape)
 
     def probe(start: tuple[np.ndarray, np.ndarray]) -> tuple[State, Threads]:
         crew = Threads(V, map)
@@ -104,7 +108,7 @@ def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, each:
         return _sweeps(probed[1], objective, probed[0], fit, SAMPLE_SWEEPS).H
 
     starts = [random_start(V, fit.rank, moments.mean, rng) for _ in range(PROBES)]
-    probes = sorted(each(probe, starts), key=lambda probed: probed[0].records[-1].loss)
+    probes = sorted(each(probe, starts), key=lambda probed: _reached(probed[0]))
     if keep > 1:
         return list(each(finish, probes[:keep]))
     probes[0][1].each = each
@@ -113,7 +117,7 @@ def _of_sample(V: Blocks, fit: Fit, zero: float, rng: np.random.Generator, each:
 
 def _refined(crew: Crew, H: np.ndarray, fit: Fit, moments: Moments, zero: float, sweeps: int) -> State:
     """What a basis comes to on the rows of this crew, after a few sweeps there."""
-    objective = objective_for(fit, moments, zero)
+    objective = objective_for(fit, moments, zero, crew.shape)
     crew.begin(flat_codes(H, moments.mean))
     return _sweeps(crew, objective, first_read(crew, objective, H, Codes.BEGIN), fit, sweeps)
 
@@ -129,7 +133,15 @@ def flat_codes(H: np.ndarray, mean: float) -> np.ndarray:
 
 
 def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:
-    """Non-negative double SVD with zeros filled by the mean.
+    """`nndsvd` with zeros filled by the mean."""
+    W, H = nndsvd(V, rank, rng, each)
+    for factor in (W, H):
+        factor[factor == 0] = mean
+    return W.astype(V.dtype), H.astype(V.dtype)
+
+
+def nndsvd(V: Blocks, rank: int, rng: np.random.Generator, each: Each) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative double SVD: W (m, rank) and H (rank, n) in float64, with zeros.
 
     Boutsidis and Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
     Pattern Recognition 41, 2008. The singular vectors come from `truncated_svd`.
@@ -147,8 +159,8 @@ def nndsvda(V: Blocks, rank: int, mean: float, rng: np.random.Generator, each: E
             root = np.sqrt(s[j] * weight)
             W[:, j], H[j] = root * x / np.linalg.norm(x), root * y / np.linalg.norm(y)
     for factor in (W, H):
-        factor[factor < 1e-6] = mean
-    return W.astype(V.dtype), H.astype(V.dtype)
+        factor[factor < 1e-6] = 0
+    return W, H
 
 
 def truncated_svd(

@@ -17,6 +17,29 @@ import numpy as np
 PATIENCE = 4  # times the usual repeats, for codes that begin from nothing
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a factor X costs beside the divergence: l1 |X|_1 + l2/2 ||X||_F^2. False where that is nothing."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.l1 > 0 or self.l2 > 0
+
+    def of(self, X: np.ndarray) -> float:
+        """Added up in float64."""
+        X = X.astype(np.float64)
+        return self.l1 * float(X.sum()) + self.l2 / 2 * square_sum(X)
+
+    def on(self, G: np.ndarray) -> np.ndarray:
+        """The products G of a least-squares problem with l2 on their diagonal: a new array where that is not 0."""
+        return G + G.dtype.type(self.l2) * np.eye(len(G), dtype=G.dtype) if self.l2 else G
+
+
+FREE = Cost()
+
+
 @dataclass
 class Sums:
     """What a read of V leaves for the next update of H, added up in float64.
@@ -31,6 +54,8 @@ class Sums:
         The part of the loss (squared for frobenius) that needs V.
     squares : float
         ||V - W H||_F^2, where it was computed; else nan.
+    penalty : float
+        What the codes cost beside the divergence.
     slope, pull : float
         Squares of the projected gradient for W, and of V Ht, which it is compared with; nan where not computed.
     """
@@ -41,6 +66,7 @@ class Sums:
     squares: float = math.nan
     slope: float = math.nan
     pull: float = math.nan
+    penalty: float = 0.0
 
     @property
     def gradient(self) -> float | None:
@@ -54,6 +80,7 @@ class Sums:
         self.squares += other.squares
         self.slope += other.slope
         self.pull += other.pull
+        self.penalty += other.penalty
         return self
 
 
@@ -86,11 +113,17 @@ class Codes(Enum):
 
 @dataclass(frozen=True)
 class Losses:
-    """loss and relative_loss of the factors that sums were taken from; gradient: see SweepRecord."""
+    """loss and relative_loss of the factors that sums were taken from; gradient, objective: see SweepRecord."""
 
     loss: float
     relative_loss: float
     gradient: float | None
+    objective: float | None = None
+
+    @property
+    def brought_down(self) -> float:
+        """What no sweep may raise."""
+        return self.loss if self.objective is None else self.objective
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ class SweepRecord:
         How far from a stationary point, frobenius without a mask: the projected gradient relative to the product it
         is the difference to, the larger of ||P(W H Ht - V Ht)|| / ||V Ht|| and ||P(Wt W H - Wt V)|| / ||Wt V||
         (the KKT residual, Lin 2007); P leaves out what points below 0 where a factor is 0. 1e-2 is early, 1e-4 late.
+        With penalties it is that of the objective.
+    objective : float or None
+        With penalties (see `factorize`), what is minimized: the divergence, for frobenius loss^2 / 2, and all that the
+        factors cost. It never rises, and decides when to stop; loss may rise. None without penalties.
     """
 
     sweep: int
@@ -42,6 +46,12 @@ class SweepRecord:
     seconds: float
     reads: int = 0
     gradient: float | None = None
+    objective: float | None = None
+
+    @property
+    def brought_down(self) -> float:
+        """What no sweep raises: the objective, or without penalties the loss."""
+        return self.loss if self.objective is None else self.objective
 
 
 @dataclass(frozen=True)
@@ -151,12 +161,14 @@ def _sweep(crew: Crew, objective: Objective, state: State, fit: Fit, last: bool)
     if ahead:
         H = momentum.ahead(stepped, state.stepped, objective.floor)
     sums, losses, direct = read(crew, objective, H, Codes.SOLVE if last else Codes.UPDATE, state.direct)
-    if ahead and losses.loss > state.records[-1].loss:
+    if ahead and losses.brought_down > state.records[-1].brought_down:
         momentum, H = momentum.rose(), stepped
         sums, losses, direct = read(crew, objective, H, Codes.SOLVE, direct)
     elif ahead:
         momentum = momentum.fell()
-    record = SweepRecord(len(state.records) + 1, losses.loss, losses.relative_loss, 0.0, crew.reads, losses.gradient)
+    record = SweepRecord(
+        len(state.records) + 1, losses.loss, losses.relative_loss, 0.0, crew.reads, losses.gradient, losses.objective
+    )
     return replace(
         state, H=H, stepped=stepped, sums=sums, momentum=momentum, direct=direct, records=(*state.records, record)
     )
@@ -175,5 +187,5 @@ def read(crew: Crew, objective: Objective, H: np.ndarray, codes: Codes, direct: 
 def _settled(records: tuple[SweepRecord, ...], tol: float, noise: float) -> bool:
     if tol == 0 or len(records) <= WINDOW:
         return False
-    before, now = records[-1 - WINDOW].loss, records[-1].loss
+    before, now = records[-1 - WINDOW].brought_down, records[-1].brought_down
     return before - now <= tol * before or 0 < records[-1].relative_loss <= noise

@@ -19,11 +19,17 @@ from ..images.files import display
 from ..recipes import Measured
 from ..settings import Fit
 
-CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds")
-OLD_COLUMNS = tuple(column for column in CSV_COLUMNS if column not in ("reads", "gradient"))  # as logs were
+CSV_COLUMNS = ("input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "objective", "seconds")
+ADDED = (("objective",), ("reads", "gradient", "objective"))  # columns that older logs have not
+HEADS = [list(CSV_COLUMNS), *([column for column in CSV_COLUMNS if column not in added] for added in ADDED)]
 DANGEROUS = (*"=+-@＝＋－＠", "\t", "\r", "\n")  # a spreadsheet would take the field for a formula
 QUOTED = re.compile(r"""[,"\r\n]|^'[-=+@＝＋－＠\t\\]|^\s""")  # fields that stand in quotation marks
 HELD = 2**22  # bytes of a log that are kept in memory
+
+
+OPTIONAL = {
+    *("images", "basis_from", "workers", "worker_pids", "bytes", "bits_per_pixel", "ratio", "l1", "l2", "objective"),
+}  # keys of --json that are there where they say something
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Outcome:
     """What became of one image, or of one collection; its fields are the keys of `--json`.
 
     `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture; `reads` and
-    `gradient` are those of the last SweepRecord; `images` and `basis_from` are for collections; `bytes`,
+    `gradient` are those of the last SweepRecord; `objective` is too, and goes with the penalties `l1`, `l2` (of W, H);
+    `images` and `basis_from` are for collections; `bytes`,
     `bits_per_pixel` and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made.
     """
 
@@ -63,15 +70,19 @@ class Outcome:
     bytes: int | None = None
     bits_per_pixel: float | None = None
     ratio: float | None = None
+    l1: tuple[float, float] | None = None
+    l2: tuple[float, float] | None = None
+    objective: float | None = None
 
     @classmethod
     def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
         """What the factorization itself tells, and `about` for the rest; `outputs` come when they are written."""
+        costs = {name: getattr(settings, name) for name in settings.penalties}
         return cls(
             rank=settings.rank, solver=settings.solver, divergence=settings.divergence, sweeps=len(fit.records),
             converged=fit.converged, loss=fit.loss, relative_loss=fit.relative_loss, reads=fit.records[-1].reads,
             gradient=fit.records[-1].gradient, svd_floor=measured.svd_floor, psnr_db=measured.psnr_db,
-            ssim=measured.ssim, outputs=(), **about,
+            ssim=measured.ssim, outputs=(), objective=fit.records[-1].objective, **costs, **about,
         )  # fmt: skip
 
     @property
@@ -80,9 +91,9 @@ class Outcome:
         return "all pixels equal" if self.psnr_db is None else f"PSNR {self.psnr_db:.2f} dB"
 
     def to_json(self) -> str:
-        """One line; `images` only for a collection, `basis_from` when the basis was given, `workers` of a cluster."""
+        """One line; what belongs to some results only (a collection, a cluster, penalties) only where it is known."""
         fields = asdict(self)
-        for name in ("images", "basis_from", "workers", "worker_pids", "bytes", "bits_per_pixel", "ratio"):
+        for name in OPTIONAL:
             if fields[name] is None:
                 del fields[name]
         return json.dumps(fields, allow_nan=False)
@@ -107,8 +118,9 @@ class Curve:
         head = [*self.key, neutral(self.label) if isinstance(self.label, str) else text(self.label)]
         for r in self.records:
             gradient = "" if r.gradient is None else f"{r.gradient:.4g}"
+            objective = "" if r.objective is None else f"{r.objective:.7g}"
             losses = (f"{r.loss:.7g}", f"{r.relative_loss:.7g}")
-            yield [*head, str(r.sweep), *losses, str(r.reads), gradient, f"{r.seconds:.4f}"]
+            yield [*head, str(r.sweep), *losses, str(r.reads), gradient, objective, f"{r.seconds:.4f}"]
 
 
 def text(value: object) -> str:
@@ -158,7 +170,7 @@ class Log:
     def merged(self, old: Iterable[str]) -> Iterator[bytes]:
         """loss.csv: rows of images done again replaced, all others kept, new ones at the end.
 
-        A log from before there were reads and gradient is taken up with the two left empty.
+        A log from before there were reads, gradient and objective is taken up with these left empty.
 
         Parameters
         ----------
@@ -174,12 +186,12 @@ class Log:
         rows = csv.reader(old)
         try:
             head = next(rows, None)
-            if head not in (None, list(CSV_COLUMNS), list(OLD_COLUMNS)):
+            if head is not None and head not in HEADS:
                 raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
-            place, missing = CSV_COLUMNS.index("reads"), [""] * (len(CSV_COLUMNS) - len(head or CSV_COLUMNS))
+            missing = [""] * (len(CSV_COLUMNS) - len(head or CSV_COLUMNS))
             for row in rows:
-                if tuple(row[:2]) not in self._done:
-                    yield line([*row[:place], *missing, *row[place:]]).encode("utf-8", "surrogateescape")
+                if tuple(row[:2]) not in self._done:  # what is missing stands before the seconds
+                    yield line([*row[:-1], *missing, *row[-1:]]).encode("utf-8", "surrogateescape")
         except csv.Error as error:
             raise OutputError(f"exists and is no loss log of nmfc ({error}); move it away") from None
         self._rows.seek(0)

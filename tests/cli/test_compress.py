@@ -18,7 +18,7 @@ from nmfcompress.images.pictures import read_image
 from nmfcompress.recipes import fit_picture
 from nmfcompress.settings import Fit
 
-COLUMNS = ["input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "seconds"]
+COLUMNS = ["input", "image", "label", "sweep", "loss", "relative_loss", "reads", "gradient", "objective", "seconds"]
 FAST = ("-k", 2, "-n", 5)
 FOUR_ENDINGS = (".png", ".basis.png", ".compare.png", ".nmfc")
 

@@ -207,7 +207,7 @@ def test_an_array_that_is_missing_or_of_another_shape_or_type(arrays, name):
 
 
 def test_another_version(arrays):
-    assert "is a checkpoint of format 2, by nmfc 9.9.9" in refused(changed(arrays, format=2, version="9.9.9"))
+    assert "is a checkpoint of format 1, by nmfc 9.9.9" in refused(changed(arrays, format=1, version="9.9.9"))
     assert f"is a checkpoint by nmfc 9.9.9, this is {__version__}" in refused(changed(arrays, version="9.9.9"))
     assert "format None" in refused(changed(arrays, format=None))
 
@@ -216,6 +216,7 @@ def test_another_version(arrays):
     "about",
     [
         {"fit__rank": 2}, {"fit__rank": 0}, {"fit__rank": "3"}, {"fit__rank": 10**30}, {"fit__rank": None},
+        {"fit__l1": "x"}, {"fit__l1": [1]}, {"fit__l2": [0, -1]}, {"fit__l1": 1e-3}, {"sums__penalty": -1},
         {"fit__solver": "none"}, {"fit__solver": ["mu"]}, {"fit__solver": "x" * 10**5}, {"fit__more": 1}, {"fit": {}},
         {"fit": 3}, {"fit__tol": "nan"}, {"fit__divergence": "kl"}, {"fit__seed": -1}, {"fit__inner": 0.5},
         {"data": None}, {"data__shape": [60]}, {"data__shape": [60, 25]}, {"data__shape": "60"},

@@ -15,7 +15,7 @@ from nmfcompress.errors import OutputError
 from nmfcompress.factor import SweepRecord
 from nmfcompress.report.records import CSV_COLUMNS, HELD, SUMMARY_ROWS, Curve, Log, Outcome, merge_csv, neutral, summary
 
-HEAD = "input,image,label,sweep,loss,relative_loss,reads,gradient,seconds\n"
+HEAD = "input,image,label,sweep,loss,relative_loss,reads,gradient,objective,seconds\n"
 OLD = "input,image,label,sweep,loss,relative_loss,seconds\n"
 
 
@@ -50,7 +50,7 @@ def test_one_line_a_sweep():
     text = merge_csv(None, [curve(), curve("mnist.npz", 7, 9, [0.1], None)])
     assert text == (
         HEAD
-        + "a.png,,,1,2,0.5,3,0.3333,0.1250\na.png,,,2,1,0.25,4,0.3333,0.2500\nmnist.npz,7,9,1,0.1,0.025,3,,0.1250\n"
+        + "a.png,,,1,2,0.5,3,0.3333,,0.1250\na.png,,,2,1,0.25,4,0.3333,,0.2500\nmnist.npz,7,9,1,0.1,0.025,3,,,0.1250\n"
     )
 
 
@@ -61,7 +61,7 @@ def test_what_is_done_again_replaces_its_rows_and_nothing_else():
     assert [row[:2] for row in rows[1:]] == [
         *[["a.png", ""]] * 2, *[["b.npz", "0"]] * 2, *[["c.png", ""]] * 2, ["b.npz", "1"], *[["d.png", ""]] * 2
     ]  # fmt: skip
-    assert rows[7] == ["b.npz", "1", "0", "1", "9", "2.25", "3", "0.3333", "0.1250"]
+    assert rows[7] == ["b.npz", "1", "0", "1", "9", "2.25", "3", "0.3333", "", "0.1250"]
 
 
 def test_the_same_again_is_the_same_text():
@@ -119,7 +119,7 @@ def test_a_long_log_is_kept_in_a_file_and_merged_again_and_again():
         second = b"".join(log.merged(first.decode().splitlines(keepends=True))).decode()
     rows = read(second)
     assert [row[1] for row in rows[1:-2:5000]] == [str(place) for place in range(30)]
-    assert second == first.decode() + "last.png,,,1,2,0.5,3,0.3333,0.1250\nlast.png,,,2,1,0.25,4,0.3333,0.2500\n"
+    assert second == first.decode() + "last.png,,,1,2,0.5,3,0.3333,,0.1250\nlast.png,,,2,1,0.25,4,0.3333,,0.2500\n"
 
 
 def test_the_old_file_may_have_the_line_ends_of_windows():
@@ -132,11 +132,26 @@ def test_a_log_from_before_reads_and_gradient_is_taken_up():
     old = OLD + "a.png,,,1,2,0.5,0.1250\n" + '"b, c.png",3,x,1,2,0.5,0.1250\n'
     rows = read(merge_csv(old, [curve("a.png", losses=[5.0])]))
     assert rows[0] == list(CSV_COLUMNS)
-    assert rows[1] == ["b, c.png", "3", "x", "1", "2", "0.5", "", "", "0.1250"]
+    assert rows[1] == ["b, c.png", "3", "x", "1", "2", "0.5", "", "", "", "0.1250"]
     assert rows[2][:7] == ["a.png", "", "", "1", "5", "1.25", "3"]
     assert len(rows) == 3
     once = merge_csv(old, [])
     assert merge_csv(once, []) == once
+
+
+def test_a_log_from_before_there_was_an_objective_is_taken_up():
+    old = HEAD.replace("objective,", "") + "a.png,,,1,2,0.5,3,0.3333,0.1250\n"
+    rows = read(merge_csv(old, [curve("b.png", losses=[5.0])]))
+    assert rows[0] == list(CSV_COLUMNS)
+    assert rows[1] == ["a.png", "", "", "1", "2", "0.5", "3", "0.3333", "", "0.1250"]
+    assert len(rows[2]) == len(CSV_COLUMNS)
+
+
+def test_an_objective_stands_beside_the_loss():
+    records = (SweepRecord(1, 2.0, 0.5, 0.125, 3, None, 17.25),)
+    assert read(merge_csv(None, [Curve("a.png", None, None, records)]))[1][3:] == [
+        *("1", "2", "0.5", "3", "", "17.25", "0.1250")
+    ]
 
 
 @pytest.mark.parametrize(
