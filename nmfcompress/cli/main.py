@@ -22,6 +22,7 @@ COMMANDS = {  # command: its module in this folder
     "info": "info",
     "verify": "verify",
     "compare": "compare",
+    "plot": "plot",
 }
 BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",

@@ -10,7 +10,20 @@ from click.core import ParameterSource
 
 from .. import settings
 from ..images.limits import DEFAULT_MAX_PIXELS
-from ..settings import Coding, Comparing, Course, Decoding, Fit, Packing, Ranking, Reading, Selection, Talk, Writing
+from ..settings import (
+    Coding,
+    Comparing,
+    Course,
+    Decoding,
+    Drawing,
+    Fit,
+    Packing,
+    Ranking,
+    Reading,
+    Selection,
+    Talk,
+    Writing,
+)
 from . import parsing
 from .bundles import Decorator, bundle, choice, default
 from .bundles import command as command
@@ -273,6 +286,7 @@ overview = bundle(
     click.option("--show", type=int, default=12, show_default=True, help="Images of a collection in the picture."),
     _FORCE,
     _SKIP,
+    click.option("--plot/--no-plot", default=None, help="Draw rates.png.  [default: if Matplotlib is there]"),
 )
 
 
@@ -300,6 +314,27 @@ restoring = bundle(
         "-o", "--output", "file", metavar="FILE|-", help="One file: a picture, or all as .npz or .npy; - is stdout."
     ),
     click.option("--to", "kind", metavar="KIND", help="Kind of what is written: png, tif, npz ...  [default: by name]"),
+    _FOLDER,
+    _FORCE,
+    _SKIP,
+)
+
+
+drawing = bundle(
+    "drawing",
+    Drawing,
+    click.option("--log", is_flag=True, help="A logarithmic axis for the losses."),
+    click.option("--x", type=choice(*settings.PLOT_X), default=default(Drawing, "x"), show_default=True,
+                 help="Over what losses are drawn."),
+    click.option("--y", type=choice(*settings.PLOT_Y), default=default(Drawing, "y"), show_default=True,
+                 help="What is drawn of them."),
+)  # fmt: skip
+
+plotted = bundle(
+    "writing",
+    Writing,
+    click.option("-o", "--output", "file", metavar="FILE|-", help="This file, png, svg or pdf; - is stdout."),
+    click.option("--to", "kind", type=choice(*settings.PLOT_KINDS), help="Kind where the ending does not tell."),
     _FOLDER,
     _FORCE,
     _SKIP,
@@ -340,6 +375,8 @@ _TALK = (
 )
 talk = bundle("talk", Talk, *_TALK)
 talk_each = bundle("talk", Talk, *_TALK, _FAIL_FAST)
+
+talk_little = bundle("talk", Talk, *(_TALK[place] for place in (0, 2, 4)))
 
 data = bundle(
     "talk",
