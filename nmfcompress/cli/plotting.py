@@ -143,7 +143,7 @@ def _draw(
     if kind == "compare":
         rates = [rate for rate in first if isinstance(rate, Rate)]
         of = list(dict.fromkeys(rate.input for rate in rates))
-        title = of[0] if len(of) == 1 else f"{len(of):,} inputs"
+        title = os.path.basename(of[0]) or of[0] if len(of) == 1 else f"{len(of):,} inputs"
         return plots.rate_curves(title, rates, ending), len({(r.input, r.codec) for r in rates}), ()
     lines = [tuple(line for line in some if isinstance(line, Line)) for some in contents]
     runs = [Run(name, some) for name, some in zip(names_of_runs(names), lines, strict=True)]

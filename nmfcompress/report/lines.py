@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -53,12 +54,13 @@ class Spread:
     high: np.ndarray
     count: int
     of: int
+    WHERE: ClassVar[str] = "where 80 % of them are"
 
     @property
     def words(self) -> str:
         """What it is, for a legend."""
-        some = "" if self.of == self.count else f", {self.of:,} of them looked at"
-        return f"median of {self.count:,} images, and where 80 % are{some}"
+        some = "" if self.of == self.count else f" ({self.of:,} of them looked at)"
+        return f"median of {self.count:,} images{some}"
 
 
 def lines_of(curves: Iterable[Curve]) -> tuple[Line, ...]:

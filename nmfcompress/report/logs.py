@@ -85,22 +85,25 @@ def _rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(_ended(lines))
     try:
         for row in reader:
-            yield reader.line_num, row
+            if row:  # what an editor leaves at the end is no line
+                yield reader.line_num, row
     except csv.Error as error:
         raise InputError(f"line {reader.line_num} is no CSV: {error}") from None
 
 
 def _ended(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
-        yield line
         if not line.endswith(("\n", "\r")):
             raise InputError("ends in the middle of a line: it has been cut off, or is still being written")
+        yield line
 
 
 def _even(rows: Iterator[tuple[int, list[str]]], width: int) -> Iterator[tuple[int, list[str]]]:
     for number, row in rows:
         if len(row) != width:
-            raise InputError(f"line {number} has {len(row)} fields (expected {width}, as in the first line)")
+            raise InputError(
+                f"line {number} has another number of fields, {len(row)} (expected {width}, as in the first line)"
+            )
         yield number, row
 
 

@@ -68,7 +68,7 @@ def run_curves(runs: Sequence[Run], x: str, y: str, log: bool = False, kind: str
         axes.set_xlabel(AXES.get(x, x))
         axes.set_ylabel(AXES.get(y, y))
         if log:
-            axes.set_yscale("log", nonpositive="mask")
+            style.log_scale(axes, "y")
         if x != "seconds":
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         words = f"{count:,} curves of {len(runs)} runs" if len(runs) > 1 else f"{count:,} images"
@@ -124,9 +124,12 @@ def _many(axes: Axes, runs: Sequence[Run]) -> str | None:
     for group, run in enumerate(runs):
         one, before = look(group), f"{run.name}: " if len(runs) > 1 else ""
         found = spread(run.lines)
-        axes.fill_between(found.x, found.low, found.high, color=one.colour, alpha=0.25, linewidth=0)
-        axes.plot(found.x, found.middle, color=one.colour, linestyle=one.style, linewidth=2.2,
-                  label=quiet(before + found.words.replace(", ", ",\n")))  # fmt: skip
+        axes.plot(
+            found.x, found.middle, color=one.colour, linestyle=one.style, linewidth=2.2,
+            label=quiet(before + found.words),
+        )  # fmt: skip
+        middle = quiet(before + found.WHERE)
+        axes.fill_between(found.x, found.low, found.high, color=one.colour, alpha=0.25, linewidth=0, label=middle)
         if len(runs) == 1:
             for which, end, other in ((min, "lowest", 5), (max, "highest", 3)):
                 line = which(run.lines, key=lambda line: line.y[-1])
@@ -172,7 +175,7 @@ def rank_curves(
             axes.tick_params(axis="x", which="minor", bottom=False)
             axes.set_xlabel("rank")
             if log:
-                axes.set_yscale("log", nonpositive="mask")
+                style.log_scale(axes, "y")
             else:
                 axes.set_ylim(bottom=0)
             axes.legend()
@@ -222,10 +225,13 @@ def rate_curves(name: str, rates: Sequence[Rate], kind: str = "png") -> bytes:
                 axes.plot(xs, ys, color=one.colour, linestyle=one.style, marker=marker, markersize=4.5,
                           linewidth=width, label=quiet(words))  # fmt: skip
             exact = [p.bits_per_pixel for p in points if p.psnr_db is None]
-            left.plot(exact, [1] * len(exact), color=one.colour, marker=marker, markersize=4.5, linestyle="",
-                      transform=left.get_xaxis_transform(), clip_on=False)  # fmt: skip
+            if exact:
+                left.plot(
+                    exact, [1] * len(exact), color=one.colour, marker=marker, markersize=4.5, linestyle="",
+                    transform=left.get_xaxis_transform(), clip_on=False,
+                )  # fmt: skip
         for axes, words in ((left, "PSNR in dB (at the upper edge: without loss)"), (right, "SSIM")):
-            axes.set_xscale("log")
+            style.log_scale(axes, "x")
             axes.set_xlabel("bits per pixel")
             axes.set_ylabel(words if axes is right or any(r.psnr_db is None for r in rates) else "PSNR in dB")
         style.legend(figure, None, left)

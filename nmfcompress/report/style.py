@@ -91,6 +91,20 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
+def log_scale(axes: Axes, which: str) -> None:
+    """A logarithmic axis "x" or "y", whose numbers are written as people write them; it has no place for 0."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axis.set_major_formatter(plain)
+    axis.set_minor_locator(LogLocator(subs=(2, 3, 5) if high < 30 * low else range(2, 10)))
+    axis.set_minor_formatter(plain if high < 30 * low else NullFormatter())
+    axis.set_tick_params(which="minor", labelsize="medium")
+
+
 def legend(made: Figure, title: str | None, axes: Axes) -> None:
     """The names of the lines beside them."""
     handles, names = axes.get_legend_handles_labels()
@@ -111,4 +125,4 @@ def quiet(words: str) -> str:
     return " " + words if words.startswith("_") else words
 
 
-__all__ = ["KINDS", "Look", "available", "encoded", "figure", "legend", "look", "ours", "quiet", "require"]
+__all__ = ["KINDS", "Look", "available", "encoded", "figure", "legend", "log_scale", "look", "ours", "quiet", "require"]
