@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
 from .errors import UsageError
+
+if TYPE_CHECKING:
+    from .showing import Report
 
 SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
 INITS = ("auto", "sample", "random", "nndsvda")
 ARRANGEMENTS = ("rows", "patches", "stack", "bands")
 ARCHIVE_FILES = 1000  # more pictures than this ask for --all
-PLOT_KINDS = ("png", "svg", "pdf")  # what plots are written as
-PLOT_X = ("sweep", "reads", "seconds")  # over which losses are drawn, and what of them: columns of loss.csv
-PLOT_Y = ("loss", "relative_loss", "gradient")
 CODECS = ("nmfc", "svd", "jpeg", "webp", "avif", "jp2")  # families of codecs that are compared
 
 
@@ -285,6 +286,11 @@ class Reading:
     max_pixels: int | None = None
     everything: bool = False
 
+    @property
+    def beside(self) -> tuple[str | None, ...]:
+        """Files that are read, and no inputs."""
+        return self.files_from, self.mask
+
 
 @dataclass(frozen=True)
 class Writing:
@@ -306,6 +312,8 @@ class Writing:
         The loss curves; None is for archives, when the extra is installed.
     show : int
         Images in the picture of originals and reconstructions.
+    report : Report or None
+        The page of the run, if it is wanted.
     """
 
     folder: str = "nmfc-out"
@@ -316,6 +324,7 @@ class Writing:
     skip_existing: bool = False
     plot: bool | None = None
     show: int = 10
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         check(not (self.overwrite and self.skip_existing), "--skip-existing", "given with -f", "one of the two")
@@ -342,33 +351,6 @@ class Comparing:
 
     def __post_init__(self) -> None:
         check(count(self.rates) and self.rates <= 50, "--rates", self.rates, "a whole number from 1 to 50")
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """What is drawn of a CSV.
-
-    Parameters
-    ----------
-    x, y : str
-        Of losses, the columns: of `PLOT_X` and `PLOT_Y`.
-    log : bool
-        A logarithmic axis for y, of losses and ranks.
-    """
-
-    x: str = PLOT_X[0]
-    y: str = PLOT_Y[0]
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        check(self.x in PLOT_X, "--x", self.x, "one of " + ", ".join(PLOT_X))
-        check(self.y in PLOT_Y, "--y", self.y, "one of " + ", ".join(PLOT_Y))
-
-    def check(self, kind: str) -> None:
-        """Raise UsageError where something was asked for that a CSV of this kind has not."""
-        plain = (self.x, self.y) == (PLOT_X[0], PLOT_Y[0])
-        check(kind == "loss" or plain, "--x or --y", f"given with a {kind}.csv", "a loss.csv")
-        check(kind != "compare" or not self.log, "--log", "given with a compare.csv", "a loss.csv or rank.csv")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 def _run(argv: list[str]) -> int:
     debug, stdout = "--debug" in argv, sys.stdout
     try:
-        result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC")
+        result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC", obj=tuple(argv))
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         tell(error.ctx.get_help() if error.ctx else "")

@@ -15,7 +15,6 @@ from ..settings import (
     Comparing,
     Course,
     Decoding,
-    Drawing,
     Fit,
     Packing,
     Ranking,
@@ -24,7 +23,9 @@ from ..settings import (
     Talk,
     Writing,
 )
+from ..showing import Report
 from . import parsing
+from .asked import command_line
 from .bundles import Decorator, bundle, choice, default
 from .bundles import command as command
 
@@ -222,10 +223,18 @@ _PLOT = click.option(
 )
 
 
+_REPORT = click.option("--report", metavar="FILE.html", help="Also a page with pictures, parts, curves and figures.")
+
+
+def _report(path: str | None) -> Report | None:
+    return None if path is None else Report(path, command_line())
+
+
 def writing(*kinds: str, single: bool) -> Decorator:
     """Options for outputs, those of `kinds` by default all; `single` adds -o and --to."""
 
-    def build(what: str | None, plot: bool | None, **rest: Any) -> Writing:
+    def build(what: str | None, plot: bool | None, report: str | None, **rest: Any) -> Writing:
+        rest["report"] = _report(report)
         if what is None:
             return Writing(what=kinds, plot=plot, **rest)
         return Writing(what=parsing.parse_choice(what, "--write", kinds), plot=bool(plot), **rest)
@@ -255,6 +264,7 @@ def writing(*kinds: str, single: bool) -> Decorator:
         _FORCE,
         _SKIP,
         _PLOT,
+        _REPORT,
     )
 
 
@@ -320,27 +330,6 @@ restoring = bundle(
 )
 
 
-drawing = bundle(
-    "drawing",
-    Drawing,
-    click.option("--log", is_flag=True, help="A logarithmic axis for the losses."),
-    click.option("--x", type=choice(*settings.PLOT_X), default=default(Drawing, "x"), show_default=True,
-                 help="Over what losses are drawn."),
-    click.option("--y", type=choice(*settings.PLOT_Y), default=default(Drawing, "y"), show_default=True,
-                 help="What is drawn of them."),
-)  # fmt: skip
-
-plotted = bundle(
-    "writing",
-    Writing,
-    click.option("-o", "--output", "file", metavar="FILE|-", help="This file, png, svg or pdf; - is stdout."),
-    click.option("--to", "kind", type=choice(*settings.PLOT_KINDS), help="Kind where the ending does not tell."),
-    _FOLDER,
-    _FORCE,
-    _SKIP,
-)
-
-
 def _decoding(index: str | None = None, max_memory: str | None = None, **rest: Any) -> Decoding:
     return Decoding(
         index=parsing.parse_index(index) if index is not None else (),
@@ -375,8 +364,6 @@ _TALK = (
 )
 talk = bundle("talk", Talk, *_TALK)
 talk_each = bundle("talk", Talk, *_TALK, _FAIL_FAST)
-
-talk_little = bundle("talk", Talk, *(_TALK[place] for place in (0, 2, 4)))
 
 data = bundle(
     "talk",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ..settings import Drawing, Talk, Writing
+import click
+
+from .. import showing
+from ..settings import Talk, Writing
+from ..showing import Drawing
 from . import options
+from .bundles import bundle, choice, default
 
 EXAMPLES = """
 \b
@@ -16,7 +21,30 @@ Examples:
 """
 
 
-@options.command("plot", EXAMPLES, options.drawing, options.plotted, options.talk_little)
+drawing = bundle(
+    "drawing",
+    Drawing,
+    click.option("--log", is_flag=True, help="A logarithmic axis for the losses."),
+    click.option("--x", type=choice(*showing.PLOT_X), default=default(Drawing, "x"), show_default=True,
+                 help="Over what losses are drawn."),
+    click.option("--y", type=choice(*showing.PLOT_Y), default=default(Drawing, "y"), show_default=True,
+                 help="What is drawn of them."),
+)  # fmt: skip
+
+plotted = bundle(
+    "writing",
+    Writing,
+    click.option("-o", "--output", "file", metavar="FILE|-", help="This file, png, svg or pdf; - is stdout."),
+    click.option("--to", "kind", type=choice(*showing.PLOT_KINDS), help="Kind where the ending does not tell."),
+    options._FOLDER,
+    options._FORCE,
+    options._SKIP,
+)
+
+talk = bundle("talk", Talk, *(options._TALK[place] for place in (0, 2, 4)))  # there is no bar, and no more to say
+
+
+@options.command("plot", EXAMPLES, drawing, plotted, talk)
 def command(inputs: tuple[str, ...], drawing: Drawing, writing: Writing, talk: Talk) -> int:
     """Draw curves from the CSV files of earlier runs: loss.csv, rank.csv or compare.csv.
 

@@ -19,7 +19,8 @@ from ..report import logs, plots
 from ..report.lines import Line, Run, name_of, names_of_runs
 from ..report.ranks import RankRecord
 from ..report.rates import Rate
-from ..settings import PLOT_KINDS, Drawing, Reading, Talk, Writing
+from ..settings import Reading, Talk, Writing
+from ..showing import PLOT_KINDS, Drawing
 from .console import Console
 from .inputs import STDIN, Source, content, sources
 from .outputs import Outputs

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ExtraMissing
 from ..images.files import display
-from ..settings import PLOT_KINDS as KINDS
+from ..showing import PLOT_KINDS as KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ def test_the_spread_is_that_of_lines_which_stay_where_they_ended(many):
     longest = max(map(len, many))
     assert found.x.tolist() == list(range(1, longest + 1))
     filled = np.array([some + [some[-1]] * (longest - len(some)) for some in many])
-    np.testing.assert_allclose(found.middle, np.median(filled, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(found.middle, np.median(filled, axis=0), rtol=1e-9, atol=1e-9)
     outside = 0.1 * (len(many) - 1) + 1  # of few lines one lies outside of what is between them
     assert ((filled < found.low - 1e-6).sum(axis=0) <= outside).all()
     assert ((filled > found.high + 1e-6).sum(axis=0) <= outside).all()
