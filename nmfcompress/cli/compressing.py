@@ -111,6 +111,8 @@ def run(
         console.remarks(passed)
         if writing.report is not None and outputs.wanted([writing.report.path]):
             work.report = Gathered()
+        elif writing.report is not None:
+            console.notes(writing.report.path, [LEFT])
         try:
             _all(work)
         finally:

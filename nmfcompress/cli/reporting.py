@@ -71,7 +71,7 @@ def of_pictures(found: Gathered, fit: Fit, report: Report, failures: Sequence[st
     pictures = []
     for number, (outcome, shown) in enumerate(found.shown, start=1):
         name = name_of(outcome)
-        words = "Parts, whose sum is the reconstruction, each scaled to its own maximum."
+        words = "Parts, whose sum is the reconstruction, each scaled to its own maximum." if number == 1 else None
         both = [
             page.three(shown.trio, name, outcome),
             page.heading("Parts"),

@@ -19,6 +19,7 @@ from .panels import Panel, Part, Trio
 from .records import Outcome, figure, shortened, text
 
 ROWS = 500  # of a table
+SMALL = 200  # pixels: pictures that stand side by side on a narrow screen too
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1b1b1b; --faint: #595959; --rule: #8c8c8c;
@@ -137,7 +138,7 @@ def three(found: Trio, name: str, outcome: Outcome) -> Html:
             f"Reconstruction, rank {outcome.rank}: {outcome.likeness}",
         ),
         captioned(found.error, f"Error of {name}: {_where(found)}", f"Absolute error: {error}"),
-        class_="pictures",
+        class_="pictures" if w > SMALL else "parts",
     )  # fmt: skip
 
 
@@ -158,8 +159,8 @@ def pairs(found: Sequence[tuple[Trio, str]]) -> Html:
     return tag("div", *rows, class_="pairs")
 
 
-def parts(found: Sequence[Part], rank: int, what: str) -> Html:
-    """Parts by how much they explain; `what` they are and how they are shown."""
+def parts(found: Sequence[Part], rank: int, what: str | None) -> Html:
+    """Parts by how much they explain; `what` they are and how they are shown, unless that has been said."""
     figures = [
         captioned(
             part.panel,
@@ -169,8 +170,10 @@ def parts(found: Sequence[Part], rank: int, what: str) -> Html:
         for place, part in enumerate(found)
     ]
     more = f" The first {len(found)} of {rank}." if rank > len(found) else ""
-    words = f"{what} Percent: of the sum of squares of the data that each explains.{more}"
-    return joined([tag("p", words, class_="faint"), tag("div", *figures, class_="parts")])
+    words = more.strip()
+    if what is not None:
+        words = f"{what} Percent: of the sum of squares of the data that each explains.{more}"
+    return joined([*([tag("p", words, class_="faint")] if words else []), tag("div", *figures, class_="parts")])
 
 
 def curves(lines: Sequence[Line], divergence: str, of: int) -> Html:
