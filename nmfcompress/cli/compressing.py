@@ -24,6 +24,7 @@ from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.saving import KINDS, kind_of
 from ..recipes import caveats
 from ..report import montage, plots
+from ..report.pages import Gathered, of_pictures
 from ..report.records import Curve, Log, Outcome, shortened
 from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
@@ -31,7 +32,6 @@ from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .making import Job, Made, make, matrix_of, png
 from .outputs import Outputs, stems
 from .processes import Processes
-from .reporting import Gathered, of_pictures
 
 GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
 PLOTTED = 1000  # curves in loss.png

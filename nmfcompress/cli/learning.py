@@ -23,6 +23,7 @@ from ..images.saving import encode_picture
 from ..images.stored import held
 from ..recipes import CollectionFit, caveats, code_collection, fit_collection
 from ..report import montage, plots
+from ..report.pages import of_collection
 from ..report.panels import SHOWN, Part, panel, trio
 from ..report.records import Curve, Outcome
 from ..settings import Course, Fit, Ranking, Reading, Selection, Talk, Writing, check
@@ -32,7 +33,6 @@ from .continuing import Keeper, Start, about_run, begin
 from .factors import encode_factors
 from .inputs import Source, chosen, content, label_of, mode_of, sources
 from .outputs import Outputs
-from .reporting import of_collection
 from .spreading import Spread, spread, write_factor
 from .trying import try_ranks
 

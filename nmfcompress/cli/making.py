@@ -18,11 +18,11 @@ from ..images.picture import Picture
 from ..images.saving import encode_picture
 from ..recipes import PictureFit, fit_picture
 from ..report import montage
+from ..report.pages import Shown
 from ..report.panels import Part, Sizes, panel, trio
 from ..report.records import Outcome
 from ..settings import Coding, Fit
 from .inputs import Item
-from .reporting import Shown
 
 SHEET_PARTS = 64  # parts shown of a large rank
 

@@ -282,21 +282,23 @@ ranking = bundle(
 
 ranked = bundle(
     "writing",
-    Writing,
+    lambda report, **rest: Writing(report=_report(report), **rest),
     _FOLDER,
     _FORCE,
     _SKIP,
     click.option("--plot/--no-plot", default=None, help="Draw rank.png.  [default: if Matplotlib is there]"),
+    _REPORT,
 )
 
 overview = bundle(
     "writing",
-    Writing,
+    lambda report, **rest: Writing(report=_report(report), **rest),
     _FOLDER,
     click.option("--show", type=int, default=12, show_default=True, help="Images of a collection in the picture."),
     _FORCE,
     _SKIP,
     click.option("--plot/--no-plot", default=None, help="Draw rates.png.  [default: if Matplotlib is there]"),
+    _REPORT,
 )
 
 

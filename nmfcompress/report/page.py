@@ -41,6 +41,7 @@ figcaption, .faint { color: var(--faint); font-size: .9rem; }
 img { display: block; max-width: 100%; height: auto; border: 1px solid var(--rule); }
 .pixels { image-rendering: pixelated; }
 .pictures, .parts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
+.charts { display: grid; gap: 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .parts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 8.5rem), 1fr)); }
 .pairs { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .pair { display: flex; gap: .5rem; }

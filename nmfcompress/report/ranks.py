@@ -61,12 +61,13 @@ def to_json(records: Sequence[RankRecord], **about: Any) -> str:
 
 def table(records: Sequence[RankRecord], recommended: int) -> list[str]:
     """The table for people; the rank that is recommended has an asterisk."""
-    rows = [HEADINGS, *(_row(record, recommended) for record in records)]
+    rows = [HEADINGS, *(row(record, recommended) for record in records)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _row(r: RankRecord, recommended: int) -> tuple[str, ...]:
+def row(r: RankRecord, recommended: int) -> tuple[str, ...]:
+    """A line of it."""
     return (
         f"{r.rank} *" if r.rank == recommended else f"{r.rank}  ", f"{r.loss:.5g}", f"{r.relative_loss:.4f}",
         figure(r.svd_floor, ".5g"), "equal" if r.psnr_db is None else f"{r.psnr_db:.2f}", f"{r.bytes:,}",

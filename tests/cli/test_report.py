@@ -189,3 +189,32 @@ def test_variables_that_were_read_are_part_of_the_command(run, tmp_path, monkeyp
     *variables, name, _, _, _, _ = shlex.split(command)
     assert sorted(variables) == ["NMFC_COMPRESS_MAX_SWEEPS=7", "NMFC_COMPRESS_RANK=3"]
     assert name == "nmfc"
+
+
+def test_ranks(run, tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((40, 3)) @ np.random.default_rng(1).random((3, 30)) / 3)
+    done = run("rank", "a.npy", "--ranks", "1-8", "--report", "r.html", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["outputs"][-1] == "r.html"
+    root = page(tmp_path / "r.html")
+    assert root.all("h1")[0].text == f"a.npy: rank {told['recommended']}"
+    assert told["reason"][1:] in root.all("header")[0].text
+    (body,) = root.all("tbody")
+    assert [row.children[0].text.split()[0] for row in body.children] == [str(one["rank"]) for one in told["ranks"]]
+    assert run("rank", "a.npy", "--ranks", "1-8", "--report", "r.html", "-O", "other").code == 1
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_codecs(run, tmp_path, count):
+    archive(tmp_path / "a.npz", count, side=24)
+    done = run("compare", "a.npz", "--codecs", "svd,jpeg", "--rates", 3, "--report", "r.html", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert told["outputs"][-1] == "r.html"
+    root = page(tmp_path / "r.html")
+    rates, *_ = root.all("tbody")
+    assert [row.children[2].text for row in rates.children] == [f"{rate['bytes']:,}" for rate in told["rates"]]
+    assert len(root.all("img")) >= 2
+    assert all(words in root.text for words in told["verdict"])

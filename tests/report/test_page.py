@@ -25,9 +25,11 @@ HOSTILE = [
 
 
 def outcome(name="a.png", **more):
-    about = {"image": None, "label": None, "width": 30, "height": 20, "mode": "L", "rank": 3, "solver": "mu",
-             "divergence": "frobenius", "sweeps": 9, "converged": True, "loss": 1.5, "relative_loss": 0.1, "reads": 9,
-             "gradient": None, "svd_floor": None, "psnr_db": 30.0, "ssim": None, "seconds": 1, "outputs": ()}  # fmt: skip
+    about = {
+        **{"image": None, "label": None, "width": 30, "height": 20, "mode": "L", "rank": 3, "solver": "mu"},
+        **{"divergence": "frobenius", "sweeps": 9, "converged": True, "loss": 1.5, "relative_loss": 0.1, "reads": 9},
+        **{"gradient": None, "svd_floor": None, "psnr_db": 30.0, "ssim": None, "seconds": 1, "outputs": ()},
+    }
     return Outcome(name, **(about | more))
 
 

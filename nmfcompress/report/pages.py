@@ -1,4 +1,4 @@
-"""`--report FILE.html`: what a run gathers for its page, and the pages of compress and basis."""
+"""The pages of compress, basis, rank and compare, and what a run gathers for them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .. import __version__
 from ..images.files import display
-from ..report import page
-from ..report.html import Html, joined, tag
-from ..report.lines import Line, lines_of
-from ..report.page import Section
-from ..report.panels import SHOWN, Part, Sizes, Trio, sizes_for
-from ..report.records import Curve, Outcome, shortened
 from ..settings import Fit
 from ..showing import Report
+from . import compared, page, ranks
+from .chart import Series, chart
+from .compare import Comparison
+from .html import Html, joined, tag
+from .lines import Line, lines_of
+from .page import Section
+from .panels import SHOWN, Part, Sizes, Trio, panel, sizes_for
+from .ranks import RankRecord
+from .rates import Rate, rates_of
+from .records import Curve, Outcome, shortened
 
+TILE_SIDE = 480  # pixels, of the codecs side by side
 CURVES = 1000  # in the chart
 
 
@@ -113,6 +120,83 @@ def of_collection(
     ]
     title = f"The {outcome.rank} parts of {name}" if outcome.rank > 1 else f"One part of {name}"
     return page.document(title, lead, sections, report.command)
+
+
+def of_ranks(name: str, recommended: int, reason: str, records: Sequence[RankRecord], report: Report) -> bytes:
+    """The page of `nmfc rank`."""
+    at = [float(record.rank) for record in records]
+    losses = [Series("NMF", at, [record.relative_loss for record in records])]
+    floors = [(r.rank, r.svd_floor * r.relative_loss / r.loss) for r in records if r.svd_floor is not None and r.loss]
+    if floors:
+        losses.append(Series("svd floor", [float(x) for x, _ in floors], [y for _, y in floors]))
+    held_out = [Series("any sign", at, [record.held_out for record in records])]
+    by_parts = [(r.rank, r.held_out_parts) for r in records if r.held_out_parts is not None]
+    if by_parts:
+        held_out.append(Series("parts without negative numbers", [float(x) for x, _ in by_parts],
+                               [y for _, y in by_parts]))  # fmt: skip
+    words = "Numbers of each rank are in the table below."
+    charts = [
+        tag("figure", chart(losses, "rank", "relative loss", words, "loss", log_x=True, points=True),
+            tag("figcaption", "‖V − WH‖ / ‖V‖ of each rank, and what no factorization of it goes below.")),
+        tag("figure", chart(held_out, "rank", "held out", words, "held", log_x=True, points=True),
+            tag("figcaption", "Squared error of entries that were held out, over their mean square.")),
+    ]  # fmt: skip
+    rows = [ranks.row(record, recommended) for record in records]
+    after = "*: the rank that is recommended. bytes: of both factors in integers, about. held out: how badly entries "
+    after += "are predicted from the rest, +- its standard error. stability: 1 where all starts find the same parts."
+    sections = [
+        Section("curves", "Curves", tag("div", *charts, class_="charts")),
+        Section("figures", "Figures", joined([
+            page.table("Ranks that were tried", ranks.HEADINGS, rows, "ranks"), tag("p", after, class_="faint"),
+        ])),
+    ]  # fmt: skip
+    title = f"{os.path.basename(name) or name}: rank {recommended}"
+    return page.document(title, [f"{reason[:1].upper()}{reason[1:]}."], sections, report.command)
+
+
+def of_comparison(
+    name: str, images: np.ndarray, places: np.ndarray, comparison: Comparison, notes: Sequence[str], report: Report
+) -> bytes:
+    """The page of `nmfc compare`; images and places as for `compared.side_by_side`."""
+    name = os.path.basename(name) or name
+    pictures = [
+        page.captioned(panel(tile.pixels, TILE_SIDE), f"{name}: {tile.caption}", tile.caption)
+        for tile in compared.tiles(images, places, comparison)
+    ]
+    said = [*compared.said_of(name, images, places, comparison)[1:], "an asterisk in the table marks them"]
+    words = f"{'; '.join(said)}."
+    shown = [tag("p", words[0].upper() + words[1:], class_="faint"), tag("div", *pictures, class_="pictures")]
+    rates = rates_of(name, comparison)
+    charts = [_rate_chart(rates, "psnr_db", "PSNR in dB"), _rate_chart(rates, "ssim", "SSIM")]
+    head, *rows = compared.rate_rows(comparison)
+    tables = [page.table("Every rate of every codec", head, rows, "rates")]
+    if comparison.deltas:
+        head, *rows = compared.delta_rows(comparison)
+        tables += [tag("p", ""), page.table("Mean distances over the common range", head, rows, "deltas")]
+    sections = [
+        Section("side-by-side", "Side by side", joined(shown)),
+        Section("curves", "Curves", tag("div", *(one for one in charts if one), class_="charts")),
+        Section("figures", "Figures", joined([*tables, *_noted(notes)])),
+    ]
+    return page.document(
+        f"{name} in {len(comparison.curves)} codecs", compared.verdict(comparison), sections, report.command
+    )
+
+
+def _rate_chart(rates: Sequence[Rate], value: str, words: str) -> Html | None:
+    """PSNR or SSIM over the bits that they take; None where there is nothing to draw."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for rate in rates:
+        if getattr(rate, value) is not None:
+            points.setdefault(rate.codec, []).append((rate.bits_per_pixel, getattr(rate, value)))
+    if not points:
+        return None
+    some = [Series(codec, *zip(*sorted(found), strict=True)) for codec, found in points.items()]
+    drawn = chart(
+        some, "bits per pixel", words, "Numbers of each rate are in the table below.", value.partition("_")[0],
+        log_x=True, points=True, from_zero=False,
+    )  # fmt: skip
+    return tag("figure", drawn, tag("figcaption", f"{words} over bits per pixel, of what is decoded again."))
 
 
 def name_of(outcome: Outcome) -> str:
