@@ -60,6 +60,7 @@ def nmfc() -> None:
     nmfc compress digits.npz -o digits.nmfc --min-psnr 20
     nmfc decompress digits.nmfc          the pictures of a compressed file
     nmfc compare photo.png               the same pictures in other codecs, side by side
+    nmfc plot a/loss.csv b/loss.csv      loss curves of two runs over each other
 
     Options read variables too: NMFC_COMPRESS_RANK=3 is --rank 3 of compress.
     """

@@ -139,7 +139,7 @@ def three(found: Trio, name: str, outcome: Outcome) -> Html:
             f"Reconstruction, rank {outcome.rank}: {outcome.likeness}",
         ),
         captioned(found.error, f"Error of {name}: {_where(found)}", f"Absolute error: {error}"),
-        class_="pictures" if w > SMALL else "parts",
+        class_="pictures" if found.original.width * found.original.enlarged > SMALL else "parts",
     )  # fmt: skip
 
 
