@@ -43,6 +43,7 @@ img { display: block; max-width: 100%; height: auto; border: 1px solid var(--rul
 .pictures, .parts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
 .charts { display: grid; gap: 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); }
 .parts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 8.5rem), 1fr)); }
+.trio { display: grid; gap: 1rem; grid-template-columns: repeat(3, minmax(0, 12.5rem)); }
 .pairs { display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .pair { display: flex; gap: .5rem; }
 .pair img { min-width: 0; flex: 0 1 auto; width: 32%; align-self: start; }
@@ -139,7 +140,7 @@ def three(found: Trio, name: str, outcome: Outcome) -> Html:
             f"Reconstruction, rank {outcome.rank}: {outcome.likeness}",
         ),
         captioned(found.error, f"Error of {name}: {_where(found)}", f"Absolute error: {error}"),
-        class_="pictures" if found.original.width * found.original.enlarged > SMALL else "parts",
+        class_="pictures" if found.original.width * found.original.enlarged > SMALL else "trio",
     )  # fmt: skip
 
 
@@ -219,8 +220,11 @@ def figures(outcomes: Sequence[Outcome], of: int) -> Html:
     rows = [row(outcome) for outcome in outcomes[:ROWS]]
     used = [i for i in range(len(FIGURES)) if any(cells[i] for cells in rows)]
     heads, rows = [FIGURES[i] for i in used], [tuple(cells[i] for i in used) for cells in rows]
-    words = "loss: ‖V − WH‖ or the divergence; relative loss: ‖V − WH‖ / ‖V‖; svd floor: what no factorization of this "
-    words += "rank goes below; ratio: of the pixels in memory to the bytes of the .nmfc file."
+    words = "loss: ‖V − WH‖ or the divergence. relative loss: ‖V − WH‖ / ‖V‖."
+    if any(o.svd_floor is not None for o in outcomes[:ROWS]):
+        words += " svd floor: what no factorization of this rank goes below."
+    if any(o.ratio is not None for o in outcomes[:ROWS]):
+        words += " ratio: of the pixels in memory to the bytes of the .nmfc file."
     if any(not outcome.converged for outcome in outcomes[:ROWS]):
         words += " +: stopped by --iterations, the loss was still falling."
     if of > len(rows):

@@ -207,7 +207,7 @@ def name_of(outcome: Outcome) -> str:
     return name if outcome.label is None else f"{name}, label {shortened(str(outcome.label), 40)}"
 
 
-_REDUCED = "Large pictures and parts are shown reduced here; the files beside have all their pixels."
+_REDUCED = "Large pictures and parts are shown reduced here."
 
 
 def _bounds(found: Gathered) -> list[str]:
