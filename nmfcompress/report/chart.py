@@ -163,8 +163,8 @@ def _drawn(one: Series, place: int, across: Scale, up: Scale, points: bool) -> H
 
 
 def _look(place: int) -> dict[str, str | None]:
-    """Another for each of 20 lines."""
-    dashes = DASHES[place // COLOURS % len(DASHES)]
+    """Another for each of 20 lines, and other dashes for neighbours: colour alone tells nobody anything."""
+    dashes = DASHES[place % len(DASHES)]
     return {"class_": "line", "style": f"stroke:var(--c{place % COLOURS})", "stroke_dasharray": dashes or None}
 
 
