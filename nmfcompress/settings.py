@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from .ranges import both, penalty_text, within
 from .ranges import check as check
 from .ranges import count as count
+
+if TYPE_CHECKING:
+    from .showing import Report
 
 SOLVERS = ("mu", "hals")
 DIVERGENCES = ("frobenius", "kl", "is")
@@ -281,6 +285,11 @@ class Reading:
     max_pixels: int | None = None
     everything: bool = False
 
+    @property
+    def beside(self) -> tuple[str | None, ...]:
+        """Files that are read, and no inputs."""
+        return self.files_from, self.mask
+
 
 @dataclass(frozen=True)
 class Writing:
@@ -302,6 +311,8 @@ class Writing:
         The loss curves; None is for archives, when the extra is installed.
     show : int
         Images in the picture of originals and reconstructions.
+    report : Report or None
+        The page of the run, if it is wanted.
     """
 
     folder: str = "nmfc-out"
@@ -312,6 +323,7 @@ class Writing:
     skip_existing: bool = False
     plot: bool | None = None
     show: int = 10
+    report: Report | None = None
 
     def __post_init__(self) -> None:
         check(not (self.overwrite and self.skip_existing), "--skip-existing", "given with -f", "one of the two")

@@ -13,7 +13,7 @@ import nmfcompress
 from nmfcompress.cli.main import COMMANDS
 
 PACKAGE = Path(nmfcompress.__file__).parent
-COMMON = {"errors", "ranges", "settings", "metrics"}
+COMMON = {"errors", "ranges", "settings", "showing", "metrics"}
 MAY = {  # room: rooms of ours it may import
     "factor": COMMON,
     "images": COMMON | {"factor"},

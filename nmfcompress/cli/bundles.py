@@ -41,6 +41,7 @@ TITLES = {
     "scheduler": "Past one machine",
     "comparing": "Comparing",
     "ranking": "Ranks",
+    "drawing": "Drawing",
     "decoding": "Decoding",
     "reading": "Reading",
     "selection": "Choosing from an archive",

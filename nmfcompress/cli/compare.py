@@ -37,8 +37,8 @@ def command(
     INPUT is one picture, or one collection: an archive (npz, npy, IDX, mat), a picture with several frames, or pictures
     of one size and folders of them. Collections go through the other codecs as one mosaic, as one file each and as a
     sequence. Every codec is measured at several rates, all bytes counted, PSNR and SSIM on what is decoded again. The
-    folder gets compare.csv, compare.json and compare.png, all codecs side by side in as many bytes; the table
-    ends with who needs more of them at equal PSNR.
+    folder gets compare.csv, compare.json, compare.png, all codecs side by side in as many bytes, and rates.png, what
+    each makes of how many; the table ends with who needs more of them at equal PSNR.
     """
     from .comparing import run
 

@@ -14,8 +14,10 @@ from ..images.archives import Stack
 from ..images.files import display
 from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.saving import encode_picture
-from ..report import compared
+from ..report import compared, plots
 from ..report.compare import Comparison, compare
+from ..report.pages import of_comparison
+from ..report.rates import rates_of
 from ..report.rivals import Codec, codecs_for
 from ..settings import Comparing, Reading, Selection, Talk, Writing
 from .console import Console
@@ -26,19 +28,24 @@ from .streams import tell
 
 FLOOD = 2**24  # pixel values that are compared without being asked for: minutes, not hours
 FILES = ("compare.csv", "compare.json", "compare.png")
+PLOT = "rates.png"
 
 
 def run(
     inputs: tuple[str, ...], comparing: Comparing, reading: Reading, selection: Selection, writing: Writing, talk: Talk
 ) -> int:
     """Compare one picture or one collection; returns the exit code."""
+    if writing.plot:
+        plots.require("the plot of codecs")
     console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
-    outputs, name = Outputs(writing, found), name_of(inputs, found)
+    outputs, name = Outputs(writing, found, *reading.beside), name_of(inputs, found)
     said: tuple[str, Comparison] | None = None
     with console, console.attempt(name):
         console.remarks(passed)
-        paths = [outputs.at_root(file) for file in FILES]
+        drawn = plots.available() if writing.plot is None else writing.plot
+        paths = [outputs.at_root(file) for file in (*FILES, PLOT)[: len(FILES) + drawn]]
+        paths += [writing.report.path] if writing.report else []
         wanted = outputs.wanted(paths)
         if not wanted:
             console.passed_over += 1
@@ -52,14 +59,18 @@ def run(
         console.notes(name, comparison.notes)
         text = compared.to_json(display(name), images, comparison, wanted, (*stack.notes, *notes))
         title = display(os.path.basename(name) or name)
-        encoders: tuple[Callable[[], bytes], ...] = (
-            lambda: compared.to_csv(display(name), comparison).encode("utf-8", "surrogateescape"),
-            lambda: (text + "\n").encode(),
-            lambda: encode_picture(compared.side_by_side(title, images, places, comparison), "png")[0],
-        )
-        for path, encode in zip(paths, encoders, strict=True):
-            if path in wanted:
-                outputs.write(path, encode())
+        encoders: dict[str, Callable[[], bytes]] = {
+            "compare.csv": lambda: compared.to_csv(display(name), comparison).encode("utf-8", "surrogateescape"),
+            "compare.json": lambda: (text + "\n").encode(),
+            "compare.png": lambda: encode_picture(compared.side_by_side(title, images, places, comparison), "png")[0],
+            PLOT: lambda: plots.rate_curves(title, rates_of(title, comparison)),
+        }
+        encoders = {outputs.at_root(file): encode for file, encode in encoders.items()}
+        if (report := writing.report) is not None:
+            told = (*stack.notes, *notes, *comparison.notes)
+            encoders[report.path] = lambda: of_comparison(name, images, places, comparison, told, report)
+        for path in wanted:
+            outputs.write(path, encoders[path]())
         console.finished += 1
         said = text, comparison
     code = console.close(None)

@@ -24,6 +24,7 @@ from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.saving import KINDS, kind_of
 from ..recipes import caveats
 from ..report import montage, plots
+from ..report.pages import Gathered, of_pictures
 from ..report.records import Curve, Log, Outcome, shortened
 from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
@@ -54,6 +55,7 @@ class Run:
     log: Log
     curves: list[Curve] = field(default_factory=list)
     count: int = 0  # pictures that are finished
+    report: Gathered | None = None  # what the page of the run shows, if there is one
     plot: str | None = None  # where the curves go, once preparing knows that they are wanted
     drawn: str | None = None  # the same, once finishing has come there
 
@@ -103,10 +105,14 @@ def run(
     if writing.plot:
         plots.require()
     console = Console(talk)
-    limits, outputs = limits_of(reading.max_memory, reading.max_pixels), Outputs(writing, found)
+    limits, outputs = limits_of(reading.max_memory, reading.max_pixels), Outputs(writing, found, *reading.beside)
     with console, Log() as log:
         work = Run(fit, reading, selection, writing, limits, outputs, found, stems(found), console, log)
         console.remarks(passed)
+        if writing.report is not None and outputs.wanted([writing.report.path]):
+            work.report = Gathered()
+        elif writing.report is not None:
+            console.notes(writing.report.path, [LEFT])
         try:
             _all(work)
         finally:
@@ -175,7 +181,8 @@ def _steps_of(work: Run, doing: Doing, later: list[Callable[[], None]]) -> Itera
     if work.writing.file is not None and batch.count > 1:
         raise UsageError(f"-o takes one picture, {display(source.path)} gives {batch.count:,} (choose one, or use -O)")
     overview = _overview_path(work, source, batch, later)
-    shared = [path for path in (overview, work.plot) if path is not None]
+    report = work.writing.report.path if work.writing.report and work.report else None
+    shared = [path for path in (overview, work.plot, report) if path is not None]
     if "csv" in work.writing.what:
         shared.append(work.outputs.at_root("loss.csv"))
     yield _step(doing, later)
@@ -274,13 +281,16 @@ def _prepared(
     kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)
     shown = shown and doing.prepared < GALLERY_ROWS and doing.prepared * picture.pixels.size < GALLERY_SAMPLES
     doing.prepared += 1
-    job = Job(source.path, item, work.fit, mask, tuple(paths), kind, _sweeps_wanted(work), shown)
+    sizes = None if work.report is None else work.report.sizes(max(len(work.found), doing.count))
+    job = Job(source.path, item, work.fit, mask, tuple(paths), kind, _sweeps_wanted(work), shown, sizes)
     finish = partial(_finish, work, doing, item, paths, shared, (*batch.notes, *said))
     return _step(doing, later, job=job, finish=finish, counts=True)
 
 
 def _sweeps_wanted(work: Run) -> bool:
     """Whether the losses sweep by sweep go anywhere."""
+    if work.report is not None:
+        return True
     return work.writing.file is None and ("csv" in work.writing.what or work.writing.plot is not False)
 
 
@@ -300,6 +310,8 @@ def _finish(
             work.log.add(curve)
         if work.writing.plot is not False and len(work.curves) < PLOTTED:
             work.curves.append(curve)
+        if work.report is not None:
+            work.report.add(outcome, made.shown, curve)
     if made.pixels is not None:
         doing.gallery.append((item.picture.pixels, made.pixels, _beside(item, outcome)))
     console.done(outcome)
@@ -339,8 +351,9 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
         raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
     if writing.what != (*ENDINGS, "csv"):
         raise UsageError("-o writes only the reconstruction; it does not go with --write")
-    if writing.plot:
-        raise UsageError("-o writes only the reconstruction; it does not go with --plot")
+    for option, asked in (("--plot", writing.plot), ("--report", writing.report)):
+        if asked:
+            raise UsageError(f"-o writes only the reconstruction; it does not go with {option}")
     if file == STDIN:
         if talk.json:
             raise UsageError("-o - and --json would both write to stdout")
@@ -366,6 +379,10 @@ def _log(work: Run) -> None:
     if "csv" in work.writing.what:
         with work.console.attempt("loss.csv"):
             work.outputs.merge(work.log)
+    if work.report is not None and work.writing.report is not None:
+        with work.console.attempt(work.writing.report.path):
+            made = of_pictures(work.report, work.fit, work.writing.report, work.console.failures)
+            work.outputs.write(work.writing.report.path, made)
     if work.drawn and work.curves:
         with work.console.attempt("loss.png"):
             work.outputs.write(work.drawn, plots.loss_curves(work.curves, work.fit.divergence))

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -22,8 +23,11 @@ from ..images.saving import encode_picture
 from ..images.stored import held
 from ..recipes import CollectionFit, caveats, code_collection, fit_collection, nothing_left
 from ..report import montage, plots
+from ..report.pages import of_collection
+from ..report.panels import SHOWN, Part, panel, trio
 from ..report.records import Curve, Outcome
 from ..settings import Course, Fit, Ranking, Reading, Selection, Talk, Writing, check
+from ..showing import Report
 from .console import Console
 from .continuing import Keeper, Start, about_run, begin
 from .factors import encode_factors
@@ -33,6 +37,7 @@ from .spreading import Spread, spread, write_factor
 from .trying import try_ranks
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
+PAGE_PARTS, PART_SIDE, PAIR_SIDE = 100, 128, 160  # and on the page, with pixels a side of parts and of images
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def run(
         plots.require()
     console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
-    outputs = Outputs(writing, found, course.basis_from)
+    outputs = Outputs(writing, found, course.basis_from, *reading.beside)
     name = name_of(inputs, found)
     with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
@@ -207,6 +212,8 @@ def _named(outputs: Outputs, writing: Writing, rank: int, plot: bool) -> list[tu
         named.append((outputs.at_root("factors.npz"), _factors))
     if plot:
         named.append((outputs.at_root("loss.png"), _curve))
+    if writing.report is not None:
+        named.append((writing.report.path, partial(_page, report=writing.report, show=writing.show)))
     return named
 
 
@@ -229,14 +236,10 @@ def _sheet(learned: Learned) -> bytes:
 
 def _reconstructed(learned: Learned, show: int) -> bytes:
     """The first images, originals beside reconstructions."""
-    stack, images, labels = learned.stack, learned.stack.images, learned.stack.labels
+    stack, images = learned.stack, learned.stack.images
     count = min(show, len(images))
     again = learned.found.reconstruct(images.dtype, slice(0, count))
-    rows = []
-    for place in range(count):
-        label = "" if labels is None else f"label {label_of(stack, place)}\n"
-        name = os.path.basename(stack.files[place]) if stack.files else f"image {stack.indices[place]}"
-        rows.append((images[place], again[place], label + name))
+    rows = [(images[place], again[place], _words(stack, place)) for place in range(count)]
     return _png(montage.pairs(rows, f"rank {learned.fit.rank} · {_figures(learned)}"))
 
 
@@ -254,6 +257,29 @@ def _factors(learned: Learned) -> bytes:
 def _curve(learned: Learned) -> bytes:
     curve = Curve(display(learned.name), None, None, learned.found.fit.records)
     return plots.loss_curves([curve], learned.fit.divergence)
+
+
+def _page(learned: Learned, report: Report, show: int) -> bytes:
+    """The page of the run."""
+    images, basis, explained = learned.stack.images, learned.found.basis, learned.found.fit.explained()
+    count = min(show, len(images), SHOWN)
+    again = learned.found.reconstruct(images.dtype, slice(0, count))
+    pairs = [
+        (trio(images[place], again[place], PAIR_SIDE), _words(learned.stack, place).replace("\n", ", "))
+        for place in range(count)
+    ]
+    parts = [
+        Part(panel(montage.own_range(basis[j]), PART_SIDE), float(explained[j]))
+        for j in range(min(len(basis), PAGE_PARTS))
+    ]
+    curve = Curve(display(learned.name), None, None, learned.found.fit.records)
+    return of_collection(learned.outcome, learned.fit, curve, pairs, parts, report)
+
+
+def _words(stack: Stack, place: int) -> str:
+    """What an image is called."""
+    label = "" if stack.labels is None else f"label {label_of(stack, place)}\n"
+    return label + (os.path.basename(stack.files[place]) if stack.files else f"image {stack.indices[place]}")
 
 
 def _png(pixels: np.ndarray) -> bytes:

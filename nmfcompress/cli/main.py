@@ -22,6 +22,7 @@ COMMANDS = {  # command: its module in this folder
     "info": "info",
     "verify": "verify",
     "compare": "compare",
+    "plot": "plot",
     "demo": "demo",
     "completion": "completion",
 }
@@ -76,6 +77,7 @@ def nmfc(context: click.Context, version: bool, verbose: bool) -> None:
     nmfc compress digits.npz -o digits.nmfc --min-psnr 20
     nmfc decompress digits.nmfc          the pictures of a compressed file
     nmfc compare photo.png               the same pictures in other codecs, side by side
+    nmfc plot a/loss.csv b/loss.csv      loss curves of two runs over each other
 
     Options read variables too: NMFC_COMPRESS_RANK=3 is --rank 3 of compress.
     """
@@ -120,7 +122,7 @@ def _run(argv: list[str]) -> int:
     if COMPLETE in os.environ:
         from . import completing as completing  # it tells Click of PowerShell
     try:
-        result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC")
+        result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC", obj=tuple(argv))
         return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
         tell(error.ctx.get_help() if error.ctx else "")

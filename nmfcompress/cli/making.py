@@ -17,6 +17,8 @@ from ..images.picture import Picture
 from ..images.saving import encode_picture
 from ..recipes import PictureFit, fit_picture, nothing_left
 from ..report import montage
+from ..report.pages import Shown
+from ..report.panels import Part, Sizes, panel, trio
 from ..report.records import Outcome
 from ..settings import Coding, Fit
 from .inputs import Item
@@ -42,6 +44,8 @@ class Job:
         Of the image.
     sweeps, pixels : bool
         Whether the losses of all sweeps are wanted, and the reconstruction.
+    sizes : Sizes, optional
+        Of the pictures of a page, if they are wanted.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Job:
     kind: str
     sweeps: bool
     pixels: bool
+    sizes: Sizes | None = None
 
     @property
     def needs(self) -> int:
@@ -69,6 +74,7 @@ class Made:
     lost: tuple[str, ...]
     records: tuple[SweepRecord, ...]
     pixels: np.ndarray | None
+    shown: Shown | None = None
 
 
 def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Made:
@@ -93,7 +99,8 @@ def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Mad
             files[what], notes = png(shown), ()
         lost += notes
     records = found.fit.records if job.sweeps else ()
-    return Made(outcome, files, lost, records, found.reconstruction if job.pixels else None)
+    on_page = None if job.sizes is None else _shown(picture, found, job.sizes)
+    return Made(outcome, files, lost, records, found.reconstruction if job.pixels else None, on_page)
 
 
 def matrix_of(picture: Picture) -> tuple[int, int]:
@@ -127,6 +134,16 @@ def _compared(picture: Picture, found: PictureFit, outcome: Outcome) -> np.ndarr
     if outcome.bytes is not None:
         caption += f" · {outcome.bytes:,} bytes, {outcome.bits_per_pixel:.3f} bit/pixel"
     return montage.comparison(picture.pixels, found.reconstruction, picture.alpha, caption, outcome.rank)
+
+
+def _shown(picture: Picture, found: PictureFit, sizes: Sizes) -> Shown:
+    """What a page shows."""
+    explained = found.fit.explained()
+    parts = tuple(
+        Part(panel(montage.stretch(found.part(j)), sizes.part), float(explained[j]))
+        for j in range(min(len(explained), sizes.parts))
+    )
+    return Shown(trio(picture.pixels, found.reconstruction, sizes.picture, picture.alpha), parts)
 
 
 def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:

@@ -10,8 +10,22 @@ from click.core import ParameterSource
 
 from .. import settings
 from ..images.limits import DEFAULT_MAX_PIXELS
-from ..settings import Coding, Comparing, Course, Decoding, Fit, Packing, Ranking, Reading, Selection, Talk, Writing
+from ..settings import (
+    Coding,
+    Comparing,
+    Course,
+    Decoding,
+    Fit,
+    Packing,
+    Ranking,
+    Reading,
+    Selection,
+    Talk,
+    Writing,
+)
+from ..showing import Report
 from . import parsing
+from .asked import command_line
 from .bundles import Decorator, bundle, choice, default
 from .bundles import command as command
 
@@ -217,10 +231,18 @@ _PLOT = click.option(
 )
 
 
+_REPORT = click.option("--report", metavar="FILE.html", help="Also a page with pictures, parts, curves and figures.")
+
+
+def _report(path: str | None) -> Report | None:
+    return None if path is None else Report(path, command_line())
+
+
 def writing(*kinds: str, single: bool) -> Decorator:
     """Options for outputs, those of `kinds` by default all; `single` adds -o and --to."""
 
-    def build(what: str | None, plot: bool | None, **rest: Any) -> Writing:
+    def build(what: str | None, plot: bool | None, report: str | None, **rest: Any) -> Writing:
+        rest["report"] = _report(report)
         if what is None:
             return Writing(what=kinds, plot=plot, **rest)
         return Writing(what=parsing.parse_choice(what, "--write", kinds), plot=bool(plot), **rest)
@@ -250,6 +272,7 @@ def writing(*kinds: str, single: bool) -> Decorator:
         _FORCE,
         _SKIP,
         _PLOT,
+        _REPORT,
     )
 
 
@@ -267,20 +290,23 @@ ranking = bundle(
 
 ranked = bundle(
     "writing",
-    Writing,
+    lambda report, **rest: Writing(report=_report(report), **rest),
     _FOLDER,
     _FORCE,
     _SKIP,
     click.option("--plot/--no-plot", default=None, help="Draw rank.png.  [default: if Matplotlib is there]"),
+    _REPORT,
 )
 
 overview = bundle(
     "writing",
-    Writing,
+    lambda report, **rest: Writing(report=_report(report), **rest),
     _FOLDER,
     click.option("--show", type=int, default=12, show_default=True, help="Images of a collection in the picture."),
     _FORCE,
     _SKIP,
+    click.option("--plot/--no-plot", default=None, help="Draw rates.png.  [default: if Matplotlib is there]"),
+    _REPORT,
 )
 
 

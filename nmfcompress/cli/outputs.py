@@ -23,13 +23,15 @@ class Outputs:
     writing : Writing
     sources : sequence of Source
         The inputs: none of them is ever written to.
-    also : str or None
-        One more file that is none of the inputs, but read.
+    *also : str or None
+        More files that are none of the inputs, but read.
     """
 
-    def __init__(self, writing: Writing, sources: Sequence[Source], also: str | None = None):
+    def __init__(self, writing: Writing, sources: Sequence[Source], *also: str | None):
         self.writing = writing
-        paths = [source.path for source in sources if source.path != STDIN] + ([also] if also is not None else [])
+        paths = [source.path for source in sources if source.path != STDIN] + [
+            path for path in also if path not in (None, STDIN)
+        ]
         self.inputs = {found for path in paths if (found := file_id(path)) is not None}
         self._claimed: set[str] = set()
 

@@ -92,7 +92,7 @@ def pack(
     _check(fit, writing, packing, reading, talk)
     file = writing.file or STDIN
     console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
-    outputs = Outputs(writing, found, packing.basis_from)
+    outputs = Outputs(writing, found, packing.basis_from, *reading.beside)
     name = found[0].path if len(found) == 1 else f"{found[0].path} and {len(found) - 1:,} more"
     with console, console.attempt(name):
         console.remarks(passed)
@@ -133,8 +133,9 @@ def _check(fit: Fit, writing: Writing, packing: Packing, reading: Reading, talk:
         raise UsageError("-o writes only the file; it does not go with --write")
     if reading.frame is not None and coding.arrangement in ("stack", "bands"):
         raise UsageError(f"--frame takes one picture, --arrangement {coding.arrangement} is for a collection")
-    if writing.plot:
-        raise UsageError("-o writes only the file; it does not go with --plot")
+    for option, asked in (("--plot", writing.plot), ("--report", writing.report)):
+        if asked:
+            raise UsageError(f"-o writes only the file; it does not go with {option}")
     if writing.file == STDIN:
         if talk.json:
             raise UsageError("-o - and --json would both write to stdout")

@@ -12,6 +12,7 @@ from ..images.files import display
 from ..images.limits import limits_of
 from ..report import plots
 from ..report import ranks as said
+from ..report.pages import of_ranks
 from ..settings import Fit, Ranking, Reading, Selection, Talk, Writing
 from .console import Console
 from .inputs import sources
@@ -33,25 +34,27 @@ def run(
     began = time.perf_counter()
     console, limits = Console(talk), limits_of(reading.max_memory, reading.max_pixels)
     found, passed = sources(inputs, reading, writing.folder, open_folders=True)
-    outputs, name = Outputs(writing, found), name_of(inputs, found)
+    outputs, name = Outputs(writing, found, *reading.beside), name_of(inputs, found)
     answer: tuple[Ranks, list[said.RankRecord], str] | None = None
     with console, console.attempt(name):
         console.remarks(passed)
         drawn = plots.available() if writing.plot is None else writing.plot
         paths = [outputs.at_root(file) for file in (CSV, PLOT)[: 1 + drawn]]
+        paths += [writing.report.path] if writing.report else []
         wanted = outputs.wanted(paths)
         if not wanted:
             console.passed_over += 1
             return console.close(None)
         stack = read_collection(found, name, reading, selection, limits, console, alone=True, tables=True)
         ranks, records = try_ranks(name, stack, ranking, fit, limits, console)
-        encoders: tuple[Callable[[], bytes], ...] = (
-            lambda: said.to_csv(records).encode(),
-            lambda: plots.rank_curves(display(name), records, ranks.recommended),
-        )
-        for path, encode in zip(paths, encoders, strict=False):
-            if path in wanted:
-                outputs.write(path, encode())
+        encoders: dict[str, Callable[[], bytes]] = {
+            outputs.at_root(CSV): lambda: said.to_csv(records).encode(),
+            outputs.at_root(PLOT): lambda: plots.rank_curves(display(name), records, ranks.recommended),
+        }
+        if (report := writing.report) is not None:
+            encoders[report.path] = lambda: of_ranks(name, ranks.recommended, ranks.reason, records, report)
+        for path in wanted:
+            outputs.write(path, encoders[path]())
         console.finished += 1
         about = {"input": name, "recommended": ranks.recommended, "knee": ranks.knee, "reason": ranks.reason}
         seconds = round(time.perf_counter() - began, 4)

@@ -47,7 +47,10 @@ def try_ranks(
     console.bar(name, high.bit_length() + 6, "rank")
     ranks = choose_rank(V, ranking.low, ranking.high, fit=fit, on_trial=told, enough=enough)
     ready = [
-        replace(records[trial.rank], held_out_parts=trial.held_out_parts, stability=trial.stability)
+        replace(
+            records[trial.rank], held_out_parts=trial.held_out_parts, stability=trial.stability,
+            recommended=trial.rank == ranks.recommended,
+        )
         for trial in ranks.trials
-    ]
+    ]  # fmt: skip
     return ranks, ready

@@ -51,9 +51,13 @@ def _losses(comparison: Comparison, apart: set[str]) -> list[str]:
 
 def table(comparison: Comparison) -> list[str]:
     """Every rate of every codec, those of the side-by-side picture with an asterisk; then the deltas."""
-    rows: list[tuple[str, ...]] = [
-        ("codec", "quality", "bytes", "bit/pixel", "PSNR dB", "SSIM", "encode s", "decode s")
-    ]
+    lines = _aligned(rate_rows(comparison))
+    return [*lines, "", *_aligned(delta_rows(comparison))] if comparison.deltas else lines
+
+
+def rate_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The first of its tables."""
+    rows: list[tuple[str, ...]] = [HEADINGS]
     for curve in comparison.curves:
         for p in curve.points:
             psnr = "equal" if p.psnr_db is None else f"{p.psnr_db:.2f}"
@@ -61,15 +65,19 @@ def table(comparison: Comparison) -> list[str]:
                 p.codec, p.quality + (" *" if p is curve.near else "  "), f"{p.bytes:,}", f"{p.bits_per_pixel:.3f}",
                 psnr, figure(p.ssim, ".3f"), f"{p.encode_seconds:.3f}", f"{p.decode_seconds:.3f}",
             ))  # fmt: skip
-    lines = _aligned(rows)
-    if comparison.deltas:
-        rows = [(f"{comparison.best} against", "bytes at equal PSNR", "PSNR at equal bytes", "between")]
-        for d in comparison.deltas:
-            between = "no common range" if d.bd_rate is None else f"{d.psnr_low:.1f} and {d.psnr_high:.1f} dB"
-            rate = "-" if d.bd_rate is None else f"{d.bd_rate:+.1f} %"
-            rows.append((d.against, rate, "-" if d.bd_psnr is None else f"{d.bd_psnr:+.2f} dB", between))
-        lines += ["", *_aligned(rows)]
-    return lines
+    return rows
+
+
+def delta_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """The second."""
+    rows: list[tuple[str, ...]] = [
+        (f"{comparison.best} against", "bytes at equal PSNR", "PSNR at equal bytes", "between")
+    ]
+    for d in comparison.deltas:
+        between = "no common range" if d.bd_rate is None else f"{d.psnr_low:.1f} and {d.psnr_high:.1f} dB"
+        rate = "-" if d.bd_rate is None else f"{d.bd_rate:+.1f} %"
+        rows.append((d.against, rate, "-" if d.bd_psnr is None else f"{d.bd_psnr:+.2f} dB", between))
+    return rows
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -133,22 +141,32 @@ def side_by_side(name: str, images: np.ndarray, places: np.ndarray, comparison: 
     places : array of int
         Those of them that are shown, as they were for `compare`.
     """
-    count, images = len(images), images[places]
+    shown = tiles(images, places, comparison)
+    columns = montage.even_columns(len(shown), shown[0].pixels.shape[0] / shown[0].pixels.shape[1])
+    return montage.sheet(shown, columns, " · ".join(said_of(name, images, places, comparison)))
+
+
+def tiles(images: np.ndarray, places: np.ndarray, comparison: Comparison) -> list[montage.Tile]:
+    """The pictures of it: the original, and what those codecs make of it that come near the size."""
+    images = images[places]
     span = montage.Span.of(images)
-    curves = [c for c in comparison.curves if c.near is not None and c.near.shown is not None]
-    near = [c for c in curves if not c.far(comparison.size)]
-    tiles = [montage.Tile(_panel(images, span), "original")]
-    for curve in near:
-        assert curve.near is not None and curve.near.shown is not None  # noqa: S101, PT018
-        tiles.append(montage.Tile(_panel(curve.near.shown, span), _caption(curve.near)))
-    columns = montage.even_columns(len(tiles), tiles[0].pixels.shape[0] / tiles[0].pixels.shape[1])
-    return montage.sheet(tiles, columns, " · ".join(_title(name, count, images, comparison, curves, near)))
+    found = [montage.Tile(_panel(images, span), "original")]
+    for curve in _shown(comparison):
+        if not curve.far(comparison.size):
+            assert curve.near is not None and curve.near.shown is not None  # noqa: S101, PT018
+            found.append(montage.Tile(_panel(curve.near.shown, span), _caption(curve.near)))
+    return found
 
 
-def _title(
-    name: str, count: int, images: np.ndarray, comparison: Comparison, curves: list[Curve], near: list[Curve]
-) -> list[str]:
+def _shown(comparison: Comparison) -> list[Curve]:
+    """Curves of which a decoded picture is there."""
+    return [c for c in comparison.curves if c.near is not None and c.near.shown is not None]
+
+
+def said_of(name: str, images: np.ndarray, places: np.ndarray, comparison: Comparison) -> list[str]:
     """What the picture shows, and what it does not."""
+    count, images, curves = len(images), images[places], _shown(comparison)
+    near = [c for c in curves if not c.far(comparison.size)]
     n, h, w = images.shape[:3]
     rate = 8 * comparison.size / (count * h * w)
     words = [name, f"all in about {comparison.size:,} bytes, {rate:.3g} bit/pixel"]

@@ -1,43 +1,56 @@
-"""Curves, drawn by Matplotlib (the extra `plot`)."""
+"""Plots of losses, of ranks and of codecs, drawn by Matplotlib (the extra `plot`) as PNG, SVG or PDF."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import ExtraMissing
-from ..images.files import display
+from . import style
+from .lines import NAMED, Line, Run, labelled, lines_of, name_of, spread
 from .ranks import RankRecord
+from .rates import Rate
 from .records import Curve, shortened
+from .style import COLOURS, available, look, quiet, require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which the colour-blind tell apart, without the yellow that white paper swallows
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-STYLES = ("-", "--", ":", "-.")
+__all__ = ["available", "loss_curves", "rank_curves", "rate_curves", "require", "run_curves"]
+
 MISSING = "no loss.png, which needs an extra: pip install 'nmfcompress[plot]' (--no-plot keeps this quiet)"
-NAMED = 40  # curves with a line in the legend
+FAMILIES = ("nmfc", "SVD", "JPEG 2000", "JPEG", "WebP", "AVIF")  # codecs of one name have one colour
+AXES = {
+    "sweep": "sweep", "reads": "reads of V", "seconds": "seconds", "loss": "loss",
+    "relative_loss": "relative loss  ‖V − W H‖ / ‖V‖", "gradient": "norm of the projected gradient, relative",
+}  # fmt: skip
 
 
-def available() -> bool:
-    """Whether the extra is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
+def loss_curves(curves: Sequence[Curve], divergence: str, kind: str = "png") -> bytes:
+    """The loss of each curve of a run over its sweeps.
+
+    Raises
+    ------
+    ExtraMissing
+        Matplotlib is not installed.
+    """
+    y = "loss  ‖V − W H‖" if divergence == "frobenius" else f"loss ({divergence} divergence)"
+    return run_curves([Run("", lines_of(curves))], "sweep", y, kind=kind)
 
 
-def require(what: str = "the plot of the loss") -> None:
-    """Raise ExtraMissing unless the extra is installed."""
-    if not available():
-        raise ExtraMissing(what, "plot")
+def run_curves(runs: Sequence[Run], x: str, y: str, log: bool = False, kind: str = "png") -> bytes:
+    """The curves of one run, or of several over each other: one image has one colour in all of them.
 
+    Of more than NAMED curves the median of each run is drawn, and where the middle 80 % of them lie.
 
-def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
-    """The loss of each curve over its sweeps, as PNG bytes.
+    Parameters
+    ----------
+    runs : sequence of Run
+    x, y : str
+        Of AXES, or other words.
+    log : bool
+        A logarithmic axis for y; a loss of 0 has no place on it.
+    kind : {"png", "svg", "pdf"}
 
     Raises
     ------
@@ -47,30 +60,88 @@ def loss_curves(curves: Sequence[Curve], divergence: str) -> bytes:
     require()
     from matplotlib.ticker import MaxNLocator
 
-    labelled = all(c.label is not None for c in curves) and len({c.label for c in curves}) == len(curves)
-    figure = _figure(8 + 1.5 * (1 < len(curves) <= NAMED), 5)
-    axes = figure.add_subplot()
-    for place, curve in enumerate(curves):
-        sweeps, losses = [r.sweep for r in curve.records], [r.loss for r in curve.records]
-        colour, style = COLOURS[place % len(COLOURS)], STYLES[place // len(COLOURS) % len(STYLES)]
-        marker = "." if len(sweeps) == 1 else ""
+    count = sum(len(run.lines) for run in runs)
+    with style.ours():
+        figure = style.figure(8 + 1.5 * (count > 1), 5)
+        axes = figure.add_subplot()
+        title = _many(axes, runs) if count > NAMED else _each(axes, runs)
+        axes.set_xlabel(AXES.get(x, x))
+        axes.set_ylabel(AXES.get(y, y))
+        if log:
+            style.log_scale(axes, "y")
+        if x != "seconds":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        words = f"{count:,} curves of {len(runs)} runs" if len(runs) > 1 else f"{count:,} images"
+        axes.set_title(quiet(_named(runs)[0]) if count == 1 else words, fontsize="medium")
+        if count > 1:
+            style.legend(figure, title, axes)
+        return style.encoded(figure, kind)
+
+
+def _named(runs: Sequence[Run]) -> list[str]:
+    """Names of all images, in the order of `_images`."""
+    images = _images(runs)
+    by_label = labelled(images)
+    return [name_of(line, by_label) for line in images]
+
+
+def _images(runs: Sequence[Run]) -> list[Line]:
+    """One line of each image that any run has."""
+    return list({line.key: line for run in runs for line in run.lines}.values())
+
+
+def _each(axes: Axes, runs: Sequence[Run]) -> str | None:
+    """Every curve, with its name; returns the title of the legend."""
+    images, names = _images(runs), _named(runs)
+    places, groups = {line.key: place for place, line in enumerate(images)}, len(runs)
+    apart = groups > 1 and len(images) > 1
+    by_style = apart and groups <= len(style.STYLES)  # the legend has the colours once, and the dashes once
+    for group, run in enumerate(runs):
+        for line in run.lines:
+            place = places[line.key]
+            one = look(place, group, groups) if apart else look(group if groups > 1 else place)
+            words = f"{names[place]} · {run.name}" if apart else (run.name if groups > 1 else names[place])
+            _curve(axes, line, one, "_" if by_style else quiet(words))
+    if by_style:
+        for group, run in enumerate(runs):
+            axes.plot([], [], color="0.3", linestyle=look(0, group, groups).style, label=quiet(run.name))
+        for place, name in enumerate(names):
+            one = look(place, 0, groups)
+            axes.plot([], [], color=one.colour, marker=one.marker, label=quiet(name))
+    return "label" if groups == 1 and labelled(images) else None
+
+
+def _curve(axes: Axes, line: Line, one: style.Look, words: str) -> None:
+    marker = one.marker or ("." if len(line.x) == 1 else "")
+    axes.plot(
+        line.x, line.y, color=one.colour, linestyle=one.style, linewidth=1.8, marker=marker, markersize=5,
+        markevery=max(1, len(line.x) // 8), label=words,
+    )  # fmt: skip
+
+
+def _many(axes: Axes, runs: Sequence[Run]) -> str | None:
+    """Of each run the median and the middle of its curves, and by name the ones that end lowest and highest."""
+    for group, run in enumerate(runs):
+        one, before = look(group), f"{run.name}: " if len(runs) > 1 else ""
+        found = spread(run.lines)
         axes.plot(
-            sweeps, losses, color=colour, linestyle=style, linewidth=1.8, marker=marker, label=_name(curve, labelled)
-        )
-    axes.set_xlabel("sweep")
-    axes.set_ylabel("loss  ‖V − W H‖" if divergence == "frobenius" else f"loss ({divergence} divergence)")
-    _plain(axes)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(_name(curves[0], labelled) if len(curves) == 1 else f"{len(curves):,} images", fontsize="medium")
-    if 1 < len(curves) <= NAMED:
-        columns = 1 if len(curves) <= NAMED // 2 else 2
-        title = "label" if labelled else None
-        figure.legend(title=title, loc="outside right upper", frameon=False, ncols=columns, fontsize="small")
-    return _png(figure)
+            found.x, found.middle, color=one.colour, linestyle=one.style, linewidth=2.2,
+            label=quiet(before + found.words),
+        )  # fmt: skip
+        middle = quiet(before + found.WHERE)
+        axes.fill_between(found.x, found.low, found.high, color=one.colour, alpha=0.25, linewidth=0, label=middle)
+        if len(runs) == 1:
+            for which, end, other in ((min, "lowest", 5), (max, "highest", 3)):
+                line = which(run.lines, key=lambda line: line.y[-1])
+                axes.plot(line.x, line.y, color=COLOURS[other], linestyle=style.STYLES[1 + (other == 3)], linewidth=1.2,
+                          label=quiet(f"{end}: {name_of(line, False)}"))  # fmt: skip
+    return None
 
 
-def rank_curves(name: str, records: Sequence[RankRecord], recommended: int) -> bytes:
-    """What each rank comes to, as PNG bytes: the loss above its floor, and how well held-out entries are predicted.
+def rank_curves(
+    name: str, records: Sequence[RankRecord], recommended: int | None, log: bool = False, kind: str = "png"
+) -> bytes:
+    """What each rank comes to: the loss above its floor, and how well held-out entries are predicted.
 
     Raises
     ------
@@ -78,72 +149,99 @@ def rank_curves(name: str, records: Sequence[RankRecord], recommended: int) -> b
         Matplotlib is not installed.
     """
     require("the plot of ranks")
-    figure = _figure(9, 4.2)
-    left, right = figure.subplots(1, 2)
     ranks = [r.rank for r in records]
-    left.plot(ranks, [r.relative_loss for r in records], color=COLOURS[0], marker="o", label="NMF")
-    floors = [(r.rank, r.svd_floor * r.relative_loss / r.loss) for r in records if r.svd_floor is not None and r.loss]
-    if floors:
-        left.plot(*zip(*floors, strict=True), color=COLOURS[6], linestyle=":", label="svd floor")
-    left.set_ylabel("relative loss  ‖V − W H‖ / ‖V‖")
-    errors, bars = [r.held_out for r in records], [r.held_out_se for r in records]
-    right.errorbar(ranks, errors, bars, color=COLOURS[2], marker="o", capsize=3, label="any sign")
-    parts = [(r.rank, r.held_out_parts) for r in records if r.held_out_parts is not None]
-    if parts:
-        right.plot(*zip(*parts, strict=True), color=COLOURS[1], marker="s", linestyle="--", label="parts")
-    right.set_ylabel("squared error of held-out entries / mean square")
-    for axes in (left, right):
-        _plain(axes)
-        axes.axvline(recommended, color=COLOURS[3], linewidth=1, zorder=0)
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(_apart(ranks, recommended), [str(rank) for rank in _apart(ranks, recommended)])
-        axes.minorticks_off()
-        axes.set_xlabel("rank")
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize="small")
-    figure.suptitle(_quiet(f"{shortened(name)}: rank {recommended}"), fontsize="medium")
-    return _png(figure)
+    with style.ours():
+        figure = style.figure(9, 4.2)
+        left, right = figure.subplots(1, 2)
+        left.plot(ranks, [r.relative_loss for r in records], color=COLOURS[0], marker="o", label="NMF")
+        floors = [
+            (r.rank, r.svd_floor * r.relative_loss / r.loss) for r in records if r.svd_floor is not None and r.loss
+        ]
+        if floors:
+            left.plot(*zip(*floors, strict=True), color=COLOURS[6], linestyle=":", label="svd floor")
+        left.set_ylabel(AXES["relative_loss"])
+        errors, bars = [r.held_out for r in records], [r.held_out_se for r in records]
+        right.errorbar(ranks, errors, bars, color=COLOURS[2], marker="o", capsize=3, label="any sign")
+        parts = [(r.rank, r.held_out_parts) for r in records if r.held_out_parts is not None]
+        if parts:
+            right.plot(*zip(*parts, strict=True), color=COLOURS[1], marker="s", linestyle="--", label="parts")
+        right.set_ylabel("squared error of held-out entries / mean square")
+        for axes in (left, right):
+            if recommended is not None:
+                axes.axvline(recommended, color=COLOURS[3], linewidth=1, zorder=0)
+            axes.set_xscale("log", base=2)
+            shown = _apart(ranks, recommended)
+            axes.set_xticks(shown, [str(rank) for rank in shown])
+            axes.tick_params(axis="x", which="minor", bottom=False)
+            axes.set_xlabel("rank")
+            if log:
+                style.log_scale(axes, "y")
+            else:
+                axes.set_ylim(bottom=0)
+            axes.legend()
+        found = "" if recommended is None else f": rank {recommended}"
+        figure.suptitle(quiet(shortened(name)) + found, fontsize="medium")
+        return style.encoded(figure, kind)
 
 
-def _apart(ranks: Sequence[int], always: int) -> list[int]:
+def _apart(ranks: Sequence[int], always: int | None) -> list[int]:
     """Ranks whose numbers do not run into each other on a logarithmic axis."""
-    shown = [always]
+    shown = [] if always is None else [always]
     for rank in ranks:
         if all(abs(math.log2(rank / other)) > 0.3 for other in shown):
             shown.append(rank)
     return sorted(shown)
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def rate_curves(name: str, rates: Sequence[Rate], kind: str = "png") -> bytes:
+    """What each codec makes of how many bits a pixel: PSNR and SSIM. Ours have the thicker lines.
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    Raises
+    ------
+    ExtraMissing
+        Matplotlib is not installed.
+    """
+    require("the plot of codecs")
+    by_codec: dict[tuple[str, str], list[Rate]] = {}
+    for rate in sorted(rates, key=lambda rate: rate.bits_per_pixel):
+        by_codec.setdefault((rate.input, rate.codec), []).append(rate)
+    order = sorted(dict.fromkeys((rate.input, rate.codec) for rate in rates), key=lambda key: _family(key[1])[0])
+    places = {family: place for place, family in enumerate(dict.fromkeys(_family(codec)[1] for _, codec in order))}
+    members = dict.fromkeys(places, -1)
+    several = len({rate.input for rate in rates}) > 1
+    with style.ours():
+        figure = style.figure(11, 4.6)
+        left, right = figure.subplots(1, 2)
+        for key in order:
+            family = _family(key[1])[1]
+            member = members[family] = members[family] + 1
+            one = look(places[family], member)
+            marker = style.MARKERS[1 + places[family] % (len(style.MARKERS) - 1)]
+            words = shortened(key[1]) + (f" · {shortened(key[0], 24)}" if several else "")
+            width, points = (2.4 if family == "nmfc" else 1.2), by_codec[key]
+            for axes, value in ((left, "psnr_db"), (right, "ssim")):
+                drawn = [(p.bits_per_pixel, getattr(p, value)) for p in points if getattr(p, value) is not None]
+                xs, ys = ([x for x, _ in drawn], [y for _, y in drawn])
+                axes.plot(xs, ys, color=one.colour, linestyle=one.style, marker=marker, markersize=4.5,
+                          linewidth=width, label=quiet(words))  # fmt: skip
+            exact = [p.bits_per_pixel for p in points if p.psnr_db is None]
+            if exact:
+                left.plot(
+                    exact, [1] * len(exact), color=one.colour, marker=marker, markersize=4.5, linestyle="",
+                    transform=left.get_xaxis_transform(), clip_on=False,
+                )  # fmt: skip
+        for axes, words in ((left, "PSNR in dB (at the upper edge: without loss)"), (right, "SSIM")):
+            style.log_scale(axes, "x")
+            axes.set_xlabel("bits per pixel")
+            axes.set_ylabel(words if axes is right or any(r.psnr_db is None for r in rates) else "PSNR in dB")
+        style.legend(figure, None, left)
+        figure.suptitle(quiet(shortened(name)), fontsize="medium")
+        return style.encoded(figure, kind)
 
 
-def _plain(axes: Axes) -> None:
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"):  # labels may have letters that the font has not
-        figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
-
-
-def _quiet(words: str) -> str:
-    """Words in which a $ means nothing."""
-    return display(words).replace("$", r"\$")
-
-
-def _name(curve: Curve, labelled: bool) -> str:
-    """A legend entry in which a $, a leading underscore or a control character means nothing."""
-    words = shortened(str(curve.label), 16) if curve.label is not None else shortened(curve.input, 24)
-    if not labelled and curve.image is not None:
-        words += f" (image {curve.image})"
-    words = _quiet(words)
-    return " " + words if words.startswith("_") else words
+def _family(codec: str) -> tuple[int, str]:
+    """Codecs that are one in several layouts: their place among them, and what they have in common."""
+    for place, family in enumerate(FAMILIES):
+        if codec == family or codec.startswith(f"{family} "):
+            return place, family
+    return len(FAMILIES), codec

@@ -17,7 +17,7 @@ from .records import figure, text
 class RankRecord:
     """One rank: its fields are the columns of rank.csv and the keys of `ranks` in `--json`; see factor.ranks.Trial.
 
-    `bytes` are those of both factors in integers, about.
+    `bytes` are those of both factors in integers, about; `recommended` is one of the ranks.
     """
 
     rank: int
@@ -30,6 +30,7 @@ class RankRecord:
     held_out_se: float
     held_out_parts: float | None
     stability: float | None
+    recommended: bool = False
 
     @classmethod
     def of(cls, trial: Trial, psnr_db: float | None, size: int) -> RankRecord:
@@ -48,7 +49,8 @@ def to_csv(records: Sequence[RankRecord]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(field.name for field in fields(RankRecord))
     for record in records:
-        writer.writerow(f"{x:.7g}" if isinstance(x, float) else text(x) for x in asdict(record).values())
+        row = (f"{x:.7g}" if isinstance(x, float) else x for x in asdict(record).values())
+        writer.writerow(text(int(x) if isinstance(x, bool) else x) for x in row)
     return out.getvalue()
 
 
@@ -59,12 +61,13 @@ def to_json(records: Sequence[RankRecord], **about: Any) -> str:
 
 def table(records: Sequence[RankRecord], recommended: int) -> list[str]:
     """The table for people; the rank that is recommended has an asterisk."""
-    rows = [HEADINGS, *(_row(record, recommended) for record in records)]
+    rows = [HEADINGS, *(row(record, recommended) for record in records)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _row(r: RankRecord, recommended: int) -> tuple[str, ...]:
+def row(r: RankRecord, recommended: int) -> tuple[str, ...]:
+    """A line of it."""
     return (
         f"{r.rank} *" if r.rank == recommended else f"{r.rank}  ", f"{r.loss:.5g}", f"{r.relative_loss:.4f}",
         figure(r.svd_floor, ".5g"), "equal" if r.psnr_db is None else f"{r.psnr_db:.2f}", f"{r.bytes:,}",

@@ -16,10 +16,11 @@ from PIL import Image
 from nmfcompress import encode_stack
 from nmfcompress.cli import comparing, main
 from nmfcompress.report import rivals
+from nmfcompress.report.plots import available
 from nmfcompress.report.rivals import Codec
 
 FAST = ("--codecs", "svd,jpeg", "--rates", 3)
-FILES = ["compare.csv", "compare.json", "compare.png"]
+FILES = ["compare.csv", "compare.json", "compare.png", *(["rates.png"] if available() else [])]
 
 
 @pytest.fixture(autouse=True)

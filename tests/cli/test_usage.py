@@ -15,7 +15,7 @@ from commands import COMMAND, SAMPLES, environment, one_line, picture, real, wri
 from nmfcompress.cli.main import nmfc
 
 # Those that take inputs
-COMMANDS = ("compress", "basis", "rank", "decompress", "info", "verify", "compare")
+COMMANDS = ("compress", "basis", "rank", "decompress", "info", "verify", "compare", "plot")
 PHOTO, DIGITS = SAMPLES / "photo.png", SAMPLES / "digits.npz"
 
 WRONG = {

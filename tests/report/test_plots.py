@@ -12,6 +12,7 @@ from PIL import Image
 from nmfcompress.errors import ExtraMissing
 from nmfcompress.factor import SweepRecord
 from nmfcompress.report import plots
+from nmfcompress.report.lines import NAMED, lines_of, name_of
 from nmfcompress.report.records import Curve
 
 DIVERGENCES = ["frobenius", "kl", "is"]
@@ -83,14 +84,14 @@ def test_every_curve_is_in_the_legend_by_its_own_words(label):
     figure = pytest.importorskip("matplotlib.figure").Figure()
     axes = figure.add_subplot()
     for c in (curve(label=label), curve(label="b")):
-        axes.plot([1, 2], label=plots._name(c, True))
+        axes.plot([1, 2], label=plots.quiet(name_of(lines_of([c])[0], True)))
     texts = [text.get_text() for text in axes.legend().get_texts()]
     assert [text.strip().replace("\\$", "$") for text in texts] == [label, "b"]
 
 
 @pytest.mark.usefixtures("matplotlib")
 def test_many_curves_are_drawn_without_a_legend():
-    drawn([curve(image=i) for i in range(plots.NAMED + 1)])
+    drawn([curve(image=i) for i in range(NAMED + 1)])
 
 
 @pytest.mark.usefixtures("matplotlib")
