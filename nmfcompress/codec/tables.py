@@ -5,8 +5,8 @@ the decisions (entropy.py) of all planes side by side, from coarse to fine: entr
 power of two below the longer side, s / 2, ... 1, three sets, in this order: rows that are odd multiples of s with
 columns that are even ones, rows even with columns odd, both odd; of each set plane by plane, row by row. An entry of
 the first set has two neighbours, above and below at distance s; of the second two, left and right; of the third these
-four. A neighbour that lies outside counts as the one opposite. Predicted, what is coded is the entry less the mean of its
-neighbours, rounded down (with a sign); else the entry itself (with a sign only if bit 6 is set). Its context is the
+four. A neighbour that lies outside counts as the one opposite. Predicted, what is coded is the entry less the mean of
+its neighbours, rounded down (with a sign); else the entry itself (with a sign only if bit 6 is set). Its context is the
 length in bits of the difference between the largest and the smallest neighbour if predicted, else of the sum of their
 magnitudes (of four, half of it), at most 15; and the number of the plane, where there are not more than 8.
 """
