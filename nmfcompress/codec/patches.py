@@ -43,7 +43,7 @@ from .patch_streams import (
     read_streams,
 )
 
-LEAST_MENDED = 4 * ONE_STEP  # the network has seen no finer steps
+LEAST_MENDED = ONE_STEP // 4  # finer than a quarter of a grey level there is nothing to mend
 PRICE = 0.1  # of a bit, in squared steps: higher makes smaller files at the same step
 LANE_WORTH = 400  # bytes: a lane costs 2 of them
 ENCODE_BYTES, DECODE_BYTES = 240, 200  # of memory for a pixel of the picture in work, whatever its channels and type
