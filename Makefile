@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test ends check lint types docs docs-check bench torture fuzz clean
+.PHONY: help demo test ends package check lint types docs docs-check bench torture fuzz clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -19,24 +19,8 @@ $(READY): pyproject.toml
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## the main jobs on samples/; says where the pictures are
-	@for command in \
-		"compress samples/photo.png samples/grey.png --rank 3 -O demo-out/pictures" \
-		"compress samples/digits.npz --one-per-label --rank 3 --iterations 50 --inner 1 -O demo-out/digits" \
-		"basis samples/digits.npz -k 10 -O demo-out/digits-basis" \
-		"basis samples/swimmer.npz -k 17 -O demo-out/swimmer-basis" \
-		"compress samples/digits.npz -o demo-out/digits.nmfc --min-psnr 20" \
-		"decompress demo-out/digits.nmfc --index 0-9 -O demo-out/digits-back"; \
-	do echo "$$ nmfc $$command"; $(BIN)/nmfc $$command -f || exit; echo; done
-	@echo "Now look at"
-	@echo "  demo-out/pictures/photo.compare.png      original, reconstruction and error of a picture from 3 parts"
-	@echo "  demo-out/pictures/photo.basis.png        the 3 parts"
-	@echo "  demo-out/digits/digits.compare.png       ten digits from 3 parts each"
-	@echo "  demo-out/digits/loss.png                 their loss, sweep by sweep"
-	@echo "  demo-out/digits-basis/basis.png          10 parts that 1,800 digits share"
-	@echo "  demo-out/digits-basis/reconstructed.png  digits put together from them"
-	@echo "  demo-out/swimmer-basis/basis.png         stick figures taken apart into their 16 limbs"
-	@echo "  demo-out/digits.nmfc                     1,800 digits in some 17 KB; ten of them again in demo-out/digits-back"
+demo: $(READY)  ## the main jobs on the sample images (nmfc demo); says where the pictures are
+	$(BIN)/nmfc demo -O demo-out -f
 
 test: $(READY)  ## the tests, on every core (NMFC_DATA=folder adds those on real data)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
@@ -45,6 +29,9 @@ check: lint types docs-check test  ## lint, types, docs and tests
 
 ends: $(READY)  ## the tests on the oldest packages that are allowed and on the newest, for each Python here (ARGS="tests/codec -x")
 	$(BIN)/python tests/ends.py $(ARGS)
+
+package: $(READY)  ## dist/: what a release has, installed and run where nothing is (ARGS="--tests tests/cli": its tests too)
+	$(BIN)/python tests/package.py $(ARGS)
 
 lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ _HOMES = {
     "encode_image": "codec.image",
     "encode_stack": "codec.collection",
     "factorize": "factor.nmf",
+    "fit_image": "fits",
+    "fit_stack": "fits",
     "info": "codec.opened",
     "psnr": "metrics",
     "read_image": "images.pictures",
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from .factor.nmf import factorize as factorize
     from .factor.nmf import transform as transform
     from .factor.sweeps import SweepRecord as SweepRecord
+    from .fits import fit_image as fit_image
+    from .fits import fit_stack as fit_stack
     from .images.archives import Stack as Stack
     from .images.picture import Picture as Picture
     from .images.pictures import read_image as read_image

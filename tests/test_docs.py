@@ -56,7 +56,8 @@ def test_the_python_runs(code: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr.decode()
-    assert (tmp_path / "grey-rank20.png").exists()
+    for name in re.findall(r'write_image\("([\w.-]+)"|\.save\("([\w.-]+)"', code):
+        assert (tmp_path / (name[0] or name[1])).exists()
 
 
 def test_the_pictures_are_there() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import click
 
+from .completing import complete_names
 from .spoken import spoken
 
 Command = Callable[..., Any]
@@ -18,16 +19,19 @@ class Sectioned(click.Command):
     """A command whose help lists its options bundle by bundle."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {name: [] for name in TITLES}
-        bundles = getattr(self.callback, "bundles", {})  # option: its bundle
-        for parameter in self.get_params(ctx):
-            line = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-            if line is not None:
-                sections[bundles.get(parameter.name or "", "talk")].append(line)
-        for name, lines in sections.items():
-            if lines:  # not every command has every bundle
-                with formatter.section(TITLES[name]):
+        for title, options in self.sections(self.get_params(ctx)):
+            lines = [line for option in options if (line := option.get_help_record(ctx)) is not None]
+            if lines:
+                with formatter.section(title):
                     formatter.write_dl(lines)
+
+    def sections(self, parameters: Iterable[click.Parameter]) -> Iterator[tuple[str, list[click.Option]]]:
+        """The options bundle by bundle, each with its title; not every command has every bundle."""
+        bundles = getattr(self.callback, "bundles", {})  # option: its bundle
+        options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+        for name, title in TITLES.items():
+            if found := [option for option in options if bundles.get(option.name or "", "talk") == name]:
+                yield title, found
 
 
 TITLES = {
@@ -82,6 +86,6 @@ def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], 
             body = one(body)
         body = spoken(body)
         body = click.argument("inputs", nargs=-1, metavar="INPUT...")(body)
-        return click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body)
+        return complete_names(click.command(name, cls=Sectioned, epilog=epilog, no_args_is_help=True)(body))
 
     return decorate

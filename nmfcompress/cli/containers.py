@@ -10,9 +10,10 @@ import numpy as np
 
 from ..codec.container import MAGIC
 from ..codec.opened import Opened, open_container
+from ..codec.opened import doubted as opened_in_doubt
 from ..codec.parts import NeedsOrigin
 from ..codec.told import mode_of
-from ..errors import InputError, NmfcError, about
+from ..errors import InputError, about
 from ..images.files import display
 from ..images.limits import Limits
 from ..images.selection import select
@@ -137,15 +138,12 @@ def pieces(
 def doubted(basis_from: str | None = None) -> Iterator[None]:
     """Whatever a hostile file stumbles over is its own fault; and a file of --basis-from that is another is named."""
     try:
-        yield
+        with opened_in_doubt():
+            yield
     except NeedsOrigin as error:
         if basis_from is None:
             raise
         raise InputError(f"was made with the parts of another file than {display(basis_from)}") from error
-    except NmfcError:
-        raise
-    except (ArithmeticError, LookupError, ValueError) as error:
-        raise InputError(f"is damaged in spite of its checksums ({type(error).__name__})") from error
 
 
 def holds(file: Opened) -> str:

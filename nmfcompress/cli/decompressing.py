@@ -17,8 +17,8 @@ from typing import IO, Any
 import click
 import numpy as np
 
-from ..codec.header import Header
 from ..codec.opened import Opened
+from ..codec.pictured import in_range
 from ..errors import InputError, OutputError, UsageError, about
 from ..images.files import display, make_folder
 from ..images.files import writing as written_whole
@@ -169,15 +169,6 @@ def _pixels(work: Run, file: Opened, places: Places) -> Iterator[np.ndarray]:
         yield in_range(shown, file.header)
         for _ in at:
             work.console.advance("")
-
-
-def in_range(pixels: np.ndarray, header: Header) -> np.ndarray:
-    """Values that lie within 0..1, where they lay at first; others as they are."""
-    if header.dtype.kind != "f" or (header.low, header.high) == (0.0, 1.0):
-        return pixels
-    with np.errstate(over="ignore", invalid="ignore"):  # a range that no float holds is the file's own
-        found: np.ndarray = (pixels.astype(np.float64) * (header.high - header.low) + header.low).astype(header.dtype)
-    return found
 
 
 def _write_npy(stream: IO[bytes], shape: tuple[int, ...], dtype: np.dtype, parts: Iterator[np.ndarray]) -> None:

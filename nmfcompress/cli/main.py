@@ -22,6 +22,8 @@ COMMANDS = {  # command: its module in this folder
     "info": "info",
     "verify": "verify",
     "compare": "compare",
+    "demo": "demo",
+    "completion": "completion",
 }
 BLAS_THREADS = (
     "OPENBLAS_NUM_THREADS",
@@ -30,6 +32,7 @@ BLAS_THREADS = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+COMPLETE = "_NMFC_COMPLETE"  # set by the scripts that nmfc completion prints
 PIPE_CLOSED, INTERRUPTED, TERMINATED = 141, 130, 143
 
 
@@ -48,9 +51,23 @@ class Commands(click.Group):
         return found
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="nmfc", message="%(prog)s %(version)s")
-def nmfc() -> None:
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    no_args_is_help=True,
+)
+@click.option("--version", is_flag=True, allow_from_autoenv=False, help="Show the version and exit.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="With --version: also those of Python, NumPy, its BLAS, Pillow and the extras.",
+)
+@click.pass_context
+def nmfc(context: click.Context, version: bool, verbose: bool) -> None:
     """See, learn and compress images by non-negative matrix factorization (NMF).
 
     \b
@@ -62,6 +79,18 @@ def nmfc() -> None:
 
     Options read variables too: NMFC_COMPRESS_RANK=3 is --rank 3 of compress.
     """
+    if version:
+        said = [f"nmfc {__version__}"]
+        if verbose:
+            from .versions import lines
+
+            said = lines()
+        click.echo("\n".join(said))
+        context.exit()
+    if context.invoked_subcommand is None:
+        raise click.UsageError("no command", context)
+    if verbose:
+        raise click.UsageError(f"-v goes with --version, or behind the command: {context.invoked_subcommand} -v")
 
 
 def main(args: list[str] | None = None) -> NoReturn:
@@ -88,6 +117,8 @@ def main(args: list[str] | None = None) -> NoReturn:
 
 def _run(argv: list[str]) -> int:
     debug, stdout = "--debug" in argv, sys.stdout
+    if COMPLETE in os.environ:
+        from . import completing as completing  # it tells Click of PowerShell
     try:
         result = nmfc.main(argv, prog_name="nmfc", standalone_mode=False, auto_envvar_prefix="NMFC")
         return result if isinstance(result, int) else 0

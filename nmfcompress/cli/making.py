@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..codec.drafts import Coded
-from ..codec.header import Header, Meta
 from ..codec.image import coded_image
+from ..codec.pictured import described
 from ..factor.sweeps import SweepRecord
-from ..images.levels import Levels
 from ..images.limits import WORK_BYTES, fit_bytes
 from ..images.picture import Picture
 from ..images.saving import encode_picture
@@ -136,18 +135,6 @@ def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
     header, meta = described(item.picture)
     coding = Coding(rank=len(found.fit.H))
     return coded_image(item.picture.pixels, coding, replace(meta, labels=labels), header, found.fit, mask=mask)
-
-
-def described(picture: Picture) -> tuple[Header, Meta]:
-    """What a .nmfc file says of a picture."""
-    pixels = picture.pixels
-    header = Header((1, *pixels.shape), pixels.dtype, *range_of(picture.levels, pixels.dtype), single=True)
-    return header, Meta(picture.icc, picture.exif, picture.dpi, picture.alpha, picture.mode)
-
-
-def range_of(levels: Levels, dtype: np.dtype) -> tuple[float, float]:
-    """What 0 and 1 stand for, of floats that were scaled."""
-    return (levels.low, levels.high) if dtype.kind == "f" and levels.own else (0.0, 1.0)
 
 
 def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:

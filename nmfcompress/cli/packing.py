@@ -17,6 +17,7 @@ from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
 from ..codec.image import coded_image
 from ..codec.opened import Opened, open_container
+from ..codec.pictured import described, range_of
 from ..codec.told import mode_of
 from ..errors import InputError, TargetMissed, UsageError, about
 from ..factor.nmf import factorize_as
@@ -34,7 +35,6 @@ from . import hints
 from .compressing import ENDINGS
 from .console import Console
 from .inputs import STDIN, Source, chosen, content, sources
-from .making import described, range_of
 from .outputs import Outputs
 from .streams import tell
 

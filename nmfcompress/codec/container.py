@@ -66,17 +66,46 @@ def pack(mode: str, sections: Mapping[str, bytes]) -> bytes:
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def unpack(data: bytes) -> Container:
-    """The sections of a file, all of whose checksums are right.
+@dataclass(frozen=True)
+class Place:
+    """Where a section lies in the file, and its checksum."""
+
+    number: int
+    start: int
+    length: int
+    crc: int
+
+    @property
+    def name(self) -> str | None:
+        """What it holds; None for what may be skipped."""
+        return NAMES.get(self.number)
+
+    def checked(self, content: bytes) -> bytes:
+        """The bytes that lie there, if their checksum is right."""
+        if len(content) != self.length or zlib.crc32(content) != self.crc:
+            raise InputError(f"is damaged: the checksum of its section {self.name or self.number!r} is wrong")
+        return content
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the header of a file says: its mode, and where the sections lie."""
+
+    mode: str
+    places: tuple[Place, ...]
+
+
+HEADER_BYTES = 8 + MOST_SECTIONS * (1 + 8 + 4) + 4  # that a header has at most
+
+
+def read_listing(data: bytes, size: int) -> Listing:
+    """The header of a file of `size` bytes, of which `data` are the first: HEADER_BYTES, or all there are.
 
     Raises
     ------
     InputError
-        What is wrong: no such file, of a later version, cut off, damaged, or with more behind its end.
+        As `unpack`, but for the checksums of the sections and of the whole.
     """
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InputError(f"is {type(data).__name__} (expected the bytes of a .nmfc file)")
-    data = bytes(data)
     if not data.startswith(MAGIC):
         raise InputError("is no .nmfc file" if data else "is empty")
     fields = Fields(data, len(MAGIC))
@@ -91,31 +120,49 @@ def unpack(data: bytes) -> Container:
     listed = [(fields.byte(), fields.varint(), fields.number(4)) for _ in range(count)]
     if fields.number(4) != zlib.crc32(data[: fields.place - 4]):
         raise InputError("is damaged: the checksum of its header is wrong")
-    end = fields.place + sum(length for _, length, _ in listed) + 4
-    if len(data) < end:
-        raise InputError(f"is cut off: {len(data):,} bytes of {end:,}")
-    if len(data) > end:
-        raise InputError(f"has {len(data) - end:,} bytes behind its end")
+    start, places = fields.place, []
+    for number, length, crc in listed:
+        places.append(Place(number, start, length, crc))
+        start += length
+    end = start + 4
+    if size < end:
+        raise InputError(f"is cut off: {size:,} bytes of {end:,}")
+    if size > end:
+        raise InputError(f"has {size - end:,} bytes behind its end")
     if mode >= len(MODES):
         raise InputError(f"is of mode {mode}, which this nmfc does not know")
-    sections: dict[str, bytes] = {}
     before = 0
-    for number, length, mark in listed:
-        content = data[fields.place : fields.place + length]
-        fields.place += length
-        name = NAMES.get(number)
-        if number <= before:
+    for place in places:
+        if place.number <= before:
             raise InputError("is damaged: its sections are out of order")
-        if name is None and number < ANCILLARY:
-            raise InputError(f"has a section of number {number}, which this nmfc does not know: a later one is needed")
-        if zlib.crc32(content) != mark:
-            raise InputError(f"is damaged: the checksum of its section {name or number!r} is wrong")
-        before = number
-        if name is not None:
-            sections[name] = content
+        if place.name is None and place.number < ANCILLARY:
+            raise InputError(
+                f"has a section of number {place.number}, which this nmfc does not know: a later one is needed"
+            )
+        before = place.number
+    return Listing(MODES[mode], tuple(places))
+
+
+def unpack(data: bytes) -> Container:
+    """The sections of a file, all of whose checksums are right.
+
+    Raises
+    ------
+    InputError
+        What is wrong: no such file, of a later version, cut off, damaged, or with more behind its end.
+    """
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InputError(f"is {type(data).__name__} (expected the bytes of a .nmfc file)")
+    data = bytes(data)
+    listing = read_listing(data, len(data))
+    sections: dict[str, bytes] = {}
+    for place in listing.places:
+        content = place.checked(data[place.start : place.start + place.length])
+        if place.name is not None:
+            sections[place.name] = content
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise InputError("is damaged: the checksum of the whole is wrong")
-    return Container(MODES[mode], sections)
+    return Container(listing.mode, sections)
 
 
 def varint(value: int) -> bytes:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, NmfcError
 from ..images.limits import Limits
 from . import stack
-from .container import Container, unpack
-from .header import Header, Meta, read_header, read_meta
+from .container import HEADER_BYTES, Container, read_listing, unpack
+from .header import MOST_META, Header, Meta, read_header, read_meta
 from .patch_streams import check_count
 from .told import mode_of, told
 
 BANDS_BYTES = 26  # of memory for a value, while bands are decoded; other pictures go block by block, or one by one
+MOST_READ = {"head": 2**10, "meta": MOST_META + 2**16}  # bytes of a section that is read at a glance
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,62 @@ def open_container(data: bytes, limits: Limits | None = None) -> Opened:
         What goes with the pictures needs more memory than `limits` allow.
     """
     container = unpack(data)
-    header = read_header(container.section("head"))
-    if container.mode == "rows" and header.shape[0] != 1:
-        raise InputError(f"is damaged: rows is for one picture, and its header says {header.shape[0]:,}")
-    if container.mode == "patches":
-        check_count(header.shape[0])
+    header = _header(container.mode, container.section("head"))
     return Opened(container, header, read_meta(container.sections.get("meta", b""), header, limits), len(data))
+
+
+def _header(mode: str, section: bytes) -> Header:
+    """What the pixels are, if this mode may have such."""
+    header = read_header(section)
+    if mode == "rows" and header.shape[0] != 1:
+        raise InputError(f"is damaged: rows is for one picture, and its header says {header.shape[0]:,}")
+    if mode == "patches":
+        check_count(header.shape[0])
+    return header
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What the first bytes of a file say, and its last section: what its pictures are, and what goes with them."""
+
+    mode: str
+    header: Header
+    meta: Meta
+
+
+def glance(read: Callable[[int, int], bytes], size: int, limits: Limits) -> Glance:
+    """Look at a `.nmfc` file of `size` bytes without reading what its pictures are made of.
+
+    Parameters
+    ----------
+    read : callable
+        Of a place in the file and a count: so many bytes from there on, fewer only at its end.
+
+    Raises
+    ------
+    InputError, TooLarge
+        As `open_container`, but the checksums of what is not read are not looked at.
+    """
+    listing = read_listing(read(0, HEADER_BYTES), size)
+    found: dict[str | None, bytes] = {}
+    for place in listing.places:
+        if place.name in MOST_READ:
+            if place.length > MOST_READ[place.name]:
+                raise InputError(f"is damaged: its section {place.name!r} has {place.length:,} bytes")
+            found[place.name] = place.checked(read(place.start, place.length))
+    header = _header(listing.mode, found.get("head", b""))
+    return Glance(listing.mode, header, read_meta(found.get("meta", b""), header, limits))
+
+
+@contextmanager
+def doubted() -> Iterator[None]:
+    """Whatever a hostile file stumbles over is its own fault."""
+    try:
+        yield
+    except NmfcError:
+        raise
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise InputError(f"is damaged in spite of its checksums ({type(error).__name__})") from error
 
 
 def info(data: bytes) -> dict[str, object]:

@@ -133,7 +133,7 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
     turn = image.tag_v2.get(ORIENTATION, 1) if image.format == "TIFF" else 1  # type: ignore[attr-defined]
     file.load()
     _admit(file)  # an icon's picture may be another than its directory says
-    values, alpha = _channels(image, rawmode, file.frames, notes)
+    values, alpha = channels(image, rawmode, file.frames, notes)
     pixels, levels = to_levels(values)
     if levels.own:
         notes.append(f"values from {levels.low:g} to {levels.high:g} scaled to 0..1")
@@ -220,8 +220,11 @@ def _depth_notes(file: Opened, rawmode: str) -> list[str]:
     return [f"{bits} bits a channel read as 8"]
 
 
-def _channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) -> tuple[Array, Array | None]:
-    """The decoded picture as (h, w) or (h, w, 3) values of any type, and its alpha."""
+def channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) -> tuple[Array, Array | None]:
+    """The decoded picture as (h, w) or (h, w, 3) values of any type, and its alpha (h, w); `notes` gets what is lost.
+
+    `rawmode` is how the pixels lie in the file, where that is known; `frames` how many pictures it has.
+    """
     mode = image.mode
     if mode in ("L", "RGB"):
         return np.asarray(image), _transparent(image, np.asarray(image), rawmode, notes)
@@ -231,7 +234,7 @@ def _channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) -
         return np.ascontiguousarray(colours), np.ascontiguousarray(values[..., -1])
     if mode in ("La", "RGBa"):
         notes.append("premultiplied alpha divided out")
-        return _channels(image.convert(mode.upper()), rawmode, frames, notes)
+        return channels(image.convert(mode.upper()), rawmode, frames, notes)
     if mode in ("P", "PA"):
         return _palette(image, frames, notes)
     if mode == "1":

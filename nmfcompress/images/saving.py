@@ -187,10 +187,10 @@ def _fit(picture: Picture, into: Kind, notes: list[str]) -> tuple[Image.Image, P
             raise UsageError("the picture holds NaN or infinite values")
         levels = picture.levels
         notes.append(f"values {levels.low:g} to {levels.high:g} written as {'0 to 65535' if deep else '0 to 255'}")
-        pixels = _whole(pixels, 65535 if deep else 255)
+        pixels = _whole(pixels, 65535) if deep else eight_bits(pixels)
     elif pixels.dtype == np.uint16 and not deep:
         notes.append("16 bits a channel written as 8")
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+        pixels = eight_bits(pixels)
     if alpha is not None and (deep or not any(mode.endswith("A") for mode in into.modes)):
         notes.append(f"alpha dropped ({into.word} holds none{' beside 16 bits' if deep else ''})")
         alpha = None
@@ -202,6 +202,13 @@ def _fit(picture: Picture, into: Kind, notes: list[str]) -> tuple[Image.Image, P
         pixels = np.dstack([pixels, alpha])
     image = Image.fromarray(np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("="), copy=False)))
     return image, replace(picture, icc=icc)
+
+
+def eight_bits(pixels: Array) -> Array:
+    """Pixels (uint8, uint16, or floats of which 0 is black and 1 is white) as uint8."""
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return pixels if pixels.dtype == np.uint8 else _whole(pixels, 255)
 
 
 def _whole(values: Array, top: int) -> Array:

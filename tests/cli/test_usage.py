@@ -14,6 +14,7 @@ from commands import COMMAND, SAMPLES, environment, one_line, picture, real, wri
 
 from nmfcompress.cli.main import nmfc
 
+# Those that take inputs
 COMMANDS = ("compress", "basis", "rank", "decompress", "info", "verify", "compare")
 PHOTO, DIGITS = SAMPLES / "photo.png", SAMPLES / "digits.npz"
 
@@ -179,7 +180,7 @@ def test_help_imports_nothing_heavy(tmp_path, words):
 def test_completion(tmp_path):
     env = environment(_NMFC_COMPLETE="bash_complete", COMP_WORDS="nmfc ", COMP_CWORD="1")
     done = subprocess.run(COMMAND, env=env, capture_output=True, cwd=tmp_path, check=True)
-    assert done.stdout.decode().split() == [f"plain,{command}" for command in COMMANDS]
+    assert done.stdout.decode().split() == [f"plain,{command}" for command in (*COMMANDS, "demo", "completion")]
 
 
 # Extras
