@@ -9,7 +9,7 @@ and one kind in docs/format.md, where the specification is that of the code:
 
     <!-- doc: codec/tables.py -->       the docstring of that file
 
-docs/nmfc.1, the man page, is written of the help texts, too.
+docs/nmfc.1, the man page, is written of the help texts, too, and docs/reference.md of them and the docstrings.
 
 With --check nothing is written: the exit status is 1 when a help text differs, or when a run prints other words
 (its numbers may differ, they hang on the machine).
@@ -31,7 +31,11 @@ from PIL import Image
 from nmfcompress.cli.manual import manual
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+from reference import reference  # noqa: E402
+
 README, FORMAT, MANUAL = ROOT / "README.md", ROOT / "docs/format.md", ROOT / "docs/nmfc.1"
+WHOLE = {MANUAL: manual, ROOT / "docs/reference.md": reference}  # pages that are written as a whole
 PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
     "photo.compare.png": "nmfc-out/photo.compare.png",
     "photo.basis.png": "nmfc-out/photo.basis.png",
@@ -107,14 +111,16 @@ def main() -> int:
             stale = differences(old, new)
             if specified(FORMAT.read_text(encoding="utf-8")) != FORMAT.read_text(encoding="utf-8"):
                 stale.append("docs/format.md is stale")
-            if not MANUAL.exists() or MANUAL.read_text(encoding="utf-8") != manual():
-                stale.append("docs/nmfc.1 is stale")
-            print("\n".join(stale) or "README.md, docs/format.md and docs/nmfc.1 are up to date")
+            for page, text in WHOLE.items():
+                if not page.exists() or page.read_text(encoding="utf-8") != text():
+                    stale.append(f"docs/{page.name} is stale")
+            print("\n".join(stale) or "README.md, docs/format.md, docs/nmfc.1 and docs/reference.md are up to date")
             print("" if not stale else "make docs brings it up to date")
             return bool(stale)
         README.write_text(new, encoding="utf-8")
         FORMAT.write_text(specified(FORMAT.read_text(encoding="utf-8")), encoding="utf-8")
-        MANUAL.write_text(manual(), encoding="utf-8")
+        for page, text in WHOLE.items():
+            page.write_text(text(), encoding="utf-8")
         (ROOT / "docs" / "pictures").mkdir(parents=True, exist_ok=True)
         for name, made_at in PICTURES.items():
             with Image.open(Path(folder) / made_at) as picture:
