@@ -20,18 +20,15 @@ WIDTH = 100  # columns of a help text, as in the README
 
 def commands() -> str:
     """The help of the program, and of every command."""
-    texts = [f"## Commands\n\n### nmfc\n\n```text\n{helped(nmfc, 'nmfc')}\n```\n"]
+    top = click.Context(nmfc, info_name="nmfc", terminal_width=WIDTH, **nmfc.context_settings)
+    texts = [f"## Commands\n\n### nmfc\n\n```text\n{nmfc.get_help(top)}\n```\n"]
     for name in COMMANDS:
-        command = nmfc.get_command(click.Context(nmfc), name)
+        command = nmfc.get_command(top, name)
         if command is None:
             raise LookupError(f"{name} is listed and cannot be found")
-        texts.append(f"### nmfc {name}\n\n```text\n{helped(command, f'nmfc {name}')}\n```\n")
+        said = command.get_help(click.Context(command, info_name=name, parent=top))
+        texts.append(f"### nmfc {name}\n\n```text\n{said}\n```\n")
     return "\n".join(texts)
-
-
-def helped(command: click.Command, name: str) -> str:
-    """What `--help` prints."""
-    return command.get_help(click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH))
 
 
 def python() -> str:

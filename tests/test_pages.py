@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_outputs_are_made_anew_and_blocks_share_a_folder(tmp_path: Path) -> None
         "```python\nimport pathlib; print(pathlib.Path('two').read_text())\n```\n\n```text\n2\n\n```\n"
     )
     assert pages.remade(page, tmp_path) == made
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_says_what_help_prints(name: str) -> None:
+    command = [sys.executable, "-m", "nmfcompress", name, "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "100"}, check=True)
+    said = re.sub(r"^Usage: .*? " + name, f"Usage: nmfc {name}", done.stdout.strip())
+    assert f"```text\n{said}\n```" in read("reference")
 
 
 def test_the_reference_has_every_command_and_every_public_name() -> None:
