@@ -15,12 +15,12 @@ HEAD = """# Reference
 Made by `make docs` from the help texts and the docstrings; corrections belong there. What files hold and what is
 promised about them stands in the [README](../README.md#inputs), the bytes of a `.nmfc` in [format.md](format.md).
 """
-WIDTH = 100  # columns of a help text, as in the README
+WIDTH = 100  # columns of the terminal, as in the README; Click leaves two of them free
 
 
 def commands() -> str:
     """The help of the program, and of every command."""
-    top = click.Context(nmfc, info_name="nmfc", terminal_width=WIDTH, **nmfc.context_settings)
+    top = click.Context(nmfc, info_name="nmfc", terminal_width=WIDTH - 2, **nmfc.context_settings)
     texts = [f"## Commands\n\n### nmfc\n\n```text\n{nmfc.get_help(top)}\n```\n"]
     for name in COMMANDS:
         command = nmfc.get_command(top, name)
