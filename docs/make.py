@@ -9,10 +9,11 @@ and one kind in docs/format.md, where the specification is that of the code:
 
     <!-- doc: codec/tables.py -->       the docstring of that file
 
-docs/nmfc.1, the man page, is written of the help texts, too.
+docs/nmfc.1, the man page, is written of the help texts, too, and docs/reference.md of them and the docstrings.
+The pages of docs/pages.py have all of their blocks run, and no markers.
 
-With --check nothing is written: the exit status is 1 when a help text differs, or when a run prints other words
-(its numbers may differ, they hang on the machine).
+With --check nothing is written (--check PAGE ... looks at these only, such as README or tutorial): the exit status is
+1 when a help text differs, or when a run prints other words (its numbers may differ, they hang on the machine).
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ from PIL import Image
 from nmfcompress.cli.manual import manual
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
+import pages  # noqa: E402
+from reference import reference  # noqa: E402
+
 README, FORMAT, MANUAL = ROOT / "README.md", ROOT / "docs/format.md", ROOT / "docs/nmfc.1"
+WHOLE = {MANUAL: manual, ROOT / "docs/reference.md": reference}  # pages that are written as a whole
 PICTURES = {  # picture in docs/pictures: where the runs of the README leave it
     "photo.compare.png": "nmfc-out/photo.compare.png",
     "photo.basis.png": "nmfc-out/photo.basis.png",
@@ -98,28 +104,53 @@ def words(text: str) -> list[str]:
     return re.sub(r"\d[\d.,e+-]*\+?", "0", text).split()
 
 
+def page_differences(name: str) -> list[str]:
+    """What is stale in a page whose blocks run."""
+    old = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = zip(pages.outputs(old), pages.outputs(pages.remade(old, Path(folder))), strict=True)
+        return [f"docs/{name}.md is stale:\n{after}" for before, after in pairs if words(before) != words(after)]
+
+
+def check(wanted: list[str]) -> list[str]:
+    """What is stale, of everything or of the pages that are named."""
+    stale = []
+    if not wanted or "README" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            old = README.read_text(encoding="utf-8")
+            stale += differences(old, remade(old, folder))
+        if specified(FORMAT.read_text(encoding="utf-8")) != FORMAT.read_text(encoding="utf-8"):
+            stale.append("docs/format.md is stale")
+        for page, text in WHOLE.items():
+            if not page.exists() or page.read_text(encoding="utf-8") != text():
+                stale.append(f"docs/{page.name} is stale")
+    for name in pages.PAGES:
+        if not wanted or name in wanted:
+            stale += page_differences(name)
+    return stale
+
+
 def main() -> int:
     """Write, or check."""
-    old = README.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        stale = check(sys.argv[2:])
+        print("\n".join(stale) or f"{', '.join(sys.argv[2:]) or 'README.md and docs/'}: up to date")
+        print("" if not stale else "make docs brings it up to date")
+        return bool(stale)
     with tempfile.TemporaryDirectory() as folder:
-        new = remade(old, folder)
-        if "--check" in sys.argv[1:]:
-            stale = differences(old, new)
-            if specified(FORMAT.read_text(encoding="utf-8")) != FORMAT.read_text(encoding="utf-8"):
-                stale.append("docs/format.md is stale")
-            if not MANUAL.exists() or MANUAL.read_text(encoding="utf-8") != manual():
-                stale.append("docs/nmfc.1 is stale")
-            print("\n".join(stale) or "README.md, docs/format.md and docs/nmfc.1 are up to date")
-            print("" if not stale else "make docs brings it up to date")
-            return bool(stale)
-        README.write_text(new, encoding="utf-8")
+        README.write_text(remade(README.read_text(encoding="utf-8"), folder), encoding="utf-8")
         FORMAT.write_text(specified(FORMAT.read_text(encoding="utf-8")), encoding="utf-8")
-        MANUAL.write_text(manual(), encoding="utf-8")
+        for page, text in WHOLE.items():
+            page.write_text(text(), encoding="utf-8")
         (ROOT / "docs" / "pictures").mkdir(parents=True, exist_ok=True)
         for name, made_at in PICTURES.items():
             with Image.open(Path(folder) / made_at) as picture:
                 picture.thumbnail((WIDTH, 4 * WIDTH), reducing_gap=3)
                 picture.save(ROOT / "docs" / "pictures" / name, optimize=True)
+    for name in pages.PAGES:
+        page = ROOT / f"docs/{name}.md"
+        with tempfile.TemporaryDirectory() as folder:
+            page.write_text(pages.remade(page.read_text(encoding="utf-8"), Path(folder)), encoding="utf-8")
     return 0
 
 
