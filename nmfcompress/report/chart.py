@@ -15,6 +15,7 @@ COLOURS = 5  # custom properties --c0 ... of the page
 DASHES = ("", "7 3", "2 2.5", "8 3 2 3")
 NAMED = 12  # lines that are drawn one by one; of more the median and the middle of them
 POINTS = 240  # of a line
+NOTHING = 1e-300  # no range of an axis: its steps could not be told
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Scale:
         if log:
             ticks = _decades(low, high)
         else:
-            high = high if high > low else low + (abs(low) or 1.0)
+            high = high if high - low > NOTHING else low + (abs(low) or 1.0)
             ticks = _round_steps(low, high)
         return cls(min(low, ticks[0]), max(high, ticks[-1]), first, last, log, ticks)
 

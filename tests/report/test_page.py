@@ -116,8 +116,13 @@ def points_of(svg, name="polyline"):
     return [[tuple(map(float, p.split(","))) for p in (e.attributes["points"] or "").split()] for e in found]
 
 
+def test_a_range_that_is_next_to_nothing_is_none():
+    (points,) = points_of(loss_chart([line([0.0, 5e-324])], False))
+    assert len(points) == 2
+
+
 @settings(deadline=None)
-@given(st.lists(st.floats(0, 1e12), min_size=2, max_size=900))
+@given(st.lists(st.just(0.0) | st.floats(1e-200, 1e12), min_size=2, max_size=900))
 def test_a_curve_is_within_its_axes_and_where_it_belongs(losses):
     (points,) = points_of(loss_chart([line(losses)], False))
     assert 2 <= len(points) <= 300
