@@ -107,6 +107,11 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_compress_does_not_load_what_only_compare_needs() -> None:
+    code = "import sys, nmfcompress.cli.compressing; sys.exit('nmfcompress.report.rivals' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
 def test_the_public_names_are_there() -> None:
     for name in nmfcompress.__all__:
         assert getattr(nmfcompress, name) is not None

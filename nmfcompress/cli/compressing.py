@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, OutputError, UsageError, about
+from ..errors import OutputError, UsageError, about
 from ..factor.nmf import cores
 from ..images import masks
 from ..images.files import display
@@ -32,6 +32,7 @@ from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .making import Job, Made, make, matrix_of, png
 from .outputs import Outputs, stems
 from .processes import Processes
+from .streams import check_stdout
 
 GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
 PLOTTED = 1000  # curves in loss.png
@@ -355,14 +356,9 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
         if asked:
             raise UsageError(f"-o writes only the reconstruction; it does not go with {option}")
     if file == STDIN:
-        if talk.json:
-            raise UsageError("-o - and --json would both write to stdout")
-        if writing.kind is None:
+        if writing.kind is None and not talk.json:
             raise UsageError("-o - needs --to, such as --to png")
-        if sys.stdout is None:
-            raise InputError("is closed", "stdout")
-        if sys.stdout.isatty():
-            raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
+        check_stdout("a picture is", talk)
     if file.lower().endswith(".nmfc"):
         raise UsageError(f"-o ends in .nmfc, and --to says {writing.kind} (expected one kind)")
     if writing.kind is None:

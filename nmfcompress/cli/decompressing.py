@@ -33,7 +33,7 @@ from .containers import chosen, holds, mode_in, opened, origin_of, pieces
 from .inputs import STDIN, Source, sources
 from .naming import names_of, renamed
 from .outputs import Outputs, stems
-from .streams import tell
+from .streams import check_stdout, tell
 
 ARRAYS = ("npz", "npy")  # kinds that hold all pictures, as they were
 NAME_BYTES = 400  # that go with each picture that becomes a file
@@ -331,14 +331,9 @@ def _check(found: list[Source], writing: Writing, talk: Talk) -> None:
     if len(found) > 1:
         raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
     if writing.file == STDIN:
-        if talk.json:
-            raise UsageError("-o - and --json would both write to stdout")
-        if writing.kind is None:
+        if writing.kind is None and not talk.json:
             raise UsageError("-o - needs --to, such as --to png or --to npz")
-        if sys.stdout is None:
-            raise InputError("is closed", "stdout")
-        if sys.stdout.isatty():
-            raise UsageError("pictures are not written to a terminal (redirect stdout, or use -o FILE)")
+        check_stdout("pictures are", talk)
     elif writing.kind is None and _array_kind(writing) is None:
         ending = os.path.splitext(writing.file)[1]
         check(ending[1:].lower() in KINDS, "-o", writing.file, "an ending of " + ", ".join(known) + "; or --to")

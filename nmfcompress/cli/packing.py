@@ -36,7 +36,7 @@ from .compressing import ENDINGS
 from .console import Console
 from .inputs import STDIN, Source, chosen, content, sources
 from .outputs import Outputs
-from .streams import tell
+from .streams import check_stdout, tell
 
 ENDING, KIND = ".nmfc", "nmfc"
 
@@ -137,12 +137,7 @@ def _check(fit: Fit, writing: Writing, packing: Packing, reading: Reading, talk:
         if asked:
             raise UsageError(f"-o writes only the file; it does not go with {option}")
     if writing.file == STDIN:
-        if talk.json:
-            raise UsageError("-o - and --json would both write to stdout")
-        if sys.stdout is None:
-            raise InputError("is closed", "stdout")
-        if sys.stdout.isatty():
-            raise UsageError("a .nmfc file is not written to a terminal (redirect stdout, or use -o FILE)")
+        check_stdout("a .nmfc file is", talk)
 
 
 def _refuse_penalties(fit: Fit, instead: str) -> None:

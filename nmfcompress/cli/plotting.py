@@ -24,7 +24,7 @@ from ..showing import PLOT_KINDS, Drawing
 from .console import Console
 from .inputs import STDIN, Source, content, sources
 from .outputs import Outputs
-from .streams import tell
+from .streams import check_stdout, tell
 
 NAMES = {"loss": "loss", "rank": "rank", "compare": "rates"}  # of the plots in the folder; compare.png is another
 Content = tuple[Line, ...] | list[RankRecord] | list[Rate]
@@ -78,12 +78,7 @@ def _ending(writing: Writing, talk: Talk) -> str:
     """The kind of the plot, before any work."""
     kinds = ", ".join(PLOT_KINDS)
     if writing.file == STDIN:
-        if talk.json:
-            raise UsageError("-o - and --json would both write to stdout")
-        if sys.stdout is None:
-            raise InputError("is closed", "stdout")
-        if sys.stdout.isatty():
-            raise UsageError("a picture is not written to a terminal (redirect stdout, or use -o FILE)")
+        check_stdout("a picture is", talk)
     by_name = os.path.splitext(writing.file or "")[1][1:].lower()
     kind = writing.kind or ("png" if writing.file is None else by_name)
     if kind not in PLOT_KINDS:

@@ -8,9 +8,14 @@ import sys
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
+
+from ..errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from ..settings import Talk
 
 
 class Terminated(BaseException):
@@ -61,6 +66,16 @@ def tell(words: str, end: str = "\n") -> None:
         click.echo(words + end, err=True, nl=False)
     except OSError:
         discard(2)
+
+
+def check_stdout(what: str, talk: Talk) -> None:
+    """Raise UsageError or InputError unless stdout takes a file; `what`: "a picture is"."""
+    if talk.json:
+        raise UsageError("-o - and --json would both write to stdout")
+    if sys.stdout is None:
+        raise InputError("is closed", "stdout")
+    if sys.stdout.isatty():
+        raise UsageError(f"{what} not written to a terminal (redirect stdout, or use -o FILE)")
 
 
 def discard(descriptor: int) -> None:

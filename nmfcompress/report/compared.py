@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import montage
 from .bjontegaard import said
-from .compare import Comparison, Curve, Point
 from .records import figure, line, neutral, text
+
+if TYPE_CHECKING:
+    from .compare import Comparison, Curve, Point
 
 COLUMNS = (
     "codec", "quality", "bytes", "bits_per_pixel", "psnr_db", "ssim", "encode_seconds", "decode_seconds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from ..settings import Fit
 from ..showing import Report
 from . import compared, page, ranks
 from .chart import Series, chart
-from .compare import Comparison
 from .html import Html, joined, tag
 from .lines import Line, lines_of
 from .page import Section
@@ -22,6 +22,9 @@ from .panels import SHOWN, Part, Sizes, Trio, panel, sizes_for
 from .ranks import RankRecord
 from .rates import Rate, rates_of
 from .records import Curve, Outcome, shortened
+
+if TYPE_CHECKING:
+    from .compare import Comparison
 
 TILE_SIDE = 480  # pixels, of the codecs side by side
 CURVES = 1000  # in the chart
