@@ -25,7 +25,7 @@ demo: $(READY)  ## the main jobs on the sample images (nmfc demo); says where th
 test: $(READY)  ## the tests, on every core (NMFC_DATA=folder adds those on real data)
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-check: lint types docs-check test  ## lint, types, docs and tests
+check: lint types test  ## lint, types and tests, which look at the docs, too
 
 ends: $(READY)  ## the tests on the oldest packages that are allowed and on the newest, for each Python here (ARGS="tests/codec -x")
 	$(BIN)/python tests/ends.py $(ARGS)

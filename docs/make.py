@@ -10,7 +10,7 @@ and one kind in docs/format.md, where the specification is that of the code:
     <!-- doc: codec/tables.py -->       the docstring of that file
 
 docs/nmfc.1, the man page, is written of the help texts, too, and docs/reference.md of them and the docstrings.
-The pages of docs/pages.py have all of their blocks run, and no markers.
+The pages of docs/blocks.py have all of their blocks run, and no markers.
 
 With --check nothing is written (--check PAGE ... looks at these only, such as README or tutorial): the exit status is
 1 when a help text differs, or when a run prints other words (its numbers may differ, they hang on the machine).
@@ -33,7 +33,7 @@ from nmfcompress.cli.manual import manual
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
-import pages  # noqa: E402
+import blocks  # noqa: E402
 from reference import reference  # noqa: E402
 
 README, FORMAT, MANUAL = ROOT / "README.md", ROOT / "docs/format.md", ROOT / "docs/nmfc.1"
@@ -108,7 +108,7 @@ def page_differences(name: str) -> list[str]:
     """What is stale in a page whose blocks run."""
     old = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        pairs = zip(pages.outputs(old), pages.outputs(pages.remade(old, Path(folder))), strict=True)
+        pairs = zip(blocks.outputs(old), blocks.outputs(blocks.remade(old, Path(folder))), strict=True)
         return [f"docs/{name}.md is stale:\n{after}" for before, after in pairs if words(before) != words(after)]
 
 
@@ -124,7 +124,7 @@ def check(wanted: list[str]) -> list[str]:
         for page, text in WHOLE.items():
             if not page.exists() or page.read_text(encoding="utf-8") != text():
                 stale.append(f"docs/{page.name} is stale")
-    for name in pages.PAGES:
+    for name in blocks.PAGES:
         if not wanted or name in wanted:
             stale += page_differences(name)
     return stale
@@ -147,10 +147,10 @@ def main() -> int:
             with Image.open(Path(folder) / made_at) as picture:
                 picture.thumbnail((WIDTH, 4 * WIDTH), reducing_gap=3)
                 picture.save(ROOT / "docs" / "pictures" / name, optimize=True)
-    for name in pages.PAGES:
+    for name in blocks.PAGES:
         page = ROOT / f"docs/{name}.md"
         with tempfile.TemporaryDirectory() as folder:
-            page.write_text(pages.remade(page.read_text(encoding="utf-8"), Path(folder)), encoding="utf-8")
+            page.write_text(blocks.remade(page.read_text(encoding="utf-8"), Path(folder)), encoding="utf-8")
     return 0
 
 

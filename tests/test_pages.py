@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
-import pages  # noqa: E402
+import blocks  # noqa: E402
 
 import nmfcompress  # noqa: E402
 from nmfcompress.cli.main import COMMANDS  # noqa: E402
@@ -22,22 +22,22 @@ def read(name: str) -> str:
     return (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", pages.PAGES)
+@pytest.mark.parametrize("name", blocks.PAGES)
 def test_every_block_runs_and_prints_what_the_page_says(name: str) -> None:
     command = [sys.executable, str(ROOT / "docs/make.py"), "--check", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", pages.PAGES)
+@pytest.mark.parametrize("name", blocks.PAGES)
 def test_no_block_is_passed_over(name: str) -> None:
     """Those that run, their outputs, and `sh` for installing: nothing else begins a block."""
-    rest = pages.BLOCK.sub("", read(name))
+    rest = blocks.BLOCK.sub("", read(name))
     assert set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", rest, re.MULTILINE)) <= {"sh"}
     assert all("pip install" in code for code in re.findall(r"^```sh\n(.*?)```$", rest, re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize("name", [*pages.PAGES, "reference", "performance", "security", "cluster", "format"])
+@pytest.mark.parametrize("name", [*blocks.PAGES, "reference", "performance", "security", "cluster", "format"])
 def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", read(name)):
         if not target.startswith(("http", "#")):
@@ -54,7 +54,7 @@ def test_links_lead_somewhere(name: str) -> None:
 )
 def test_a_block_that_fails_is_found(block: str, found: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=found):
-        pages.remade(block, tmp_path)
+        blocks.remade(block, tmp_path)
 
 
 def test_outputs_are_made_anew_and_blocks_share_a_folder(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_outputs_are_made_anew_and_blocks_share_a_folder(tmp_path: Path) -> None
         "```console\n$ ls samples/grey.png\nsamples/grey.png\n$ echo 2 > two; exit 0\n```\n\nwords\n\n"
         "```python\nimport pathlib; print(pathlib.Path('two').read_text())\n```\n\n```text\n2\n\n```\n"
     )
-    assert pages.remade(page, tmp_path) == made
+    assert blocks.remade(page, tmp_path) == made
 
 
 @pytest.mark.parametrize("name", COMMANDS)
