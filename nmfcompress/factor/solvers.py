@@ -10,6 +10,7 @@ argument of the rules; `exact` wants A less l1.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ RIDGE = 1e-13  # relative to G's diagonal: collinear parts have a minimizer too,
 EMPTY = 1e-20  # relative to the largest part, squared: FLOOR squared and some more
 STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
 MOST_REPEATS = 30  # more gain nothing, and are what a small V would spend most of its time on
+_TURN = threading.Lock()  # for short calls in a row: threads that share them hand over the interpreter at each
 
 
 def mu(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float, l1: float = 0.0) -> np.ndarray:
@@ -70,17 +72,18 @@ def hals(X: np.ndarray, A: np.ndarray, G: np.ndarray, repeats: int, floor: float
 
     x_j <- max((a_j - l1 - sum_{l != j} g_jl x_l) / g_jj, floor), Cichocki, Zdunek and Amari, "Hierarchical ALS
     algorithms for nonnegative matrix and 3D tensor factorization", ICA 2007, with the repeats of Gillis and Glineur
-    (see `mu`). Parameters as for `mu`; a row whose part is empty (g_jj next to 0) stays as it is.
+    (see `mu`). Parameters as for `mu`; a row whose part is empty (g_jj next to 0) stays as it is. Threads take turns.
     """
     X, first = X.copy(), 0.0
     least, step = X.dtype.type(floor), np.empty(X.shape[1], X.dtype)
     coordinates = _coordinates(X, A - X.dtype.type(l1) if l1 else A, G)
     for last in (*(False,) * (repeats - 1), True):
         before = None if last else X.copy()
-        for x, others, target in coordinates:
-            np.dot(others, X, out=step)
-            np.subtract(target, step, out=step)
-            np.maximum(step, least, out=x)
+        with _TURN:
+            for x, others, target in coordinates:
+                np.dot(others, X, out=step)
+                np.subtract(target, step, out=step)
+                np.maximum(step, least, out=x)
         if before is None:
             break
         before -= X
