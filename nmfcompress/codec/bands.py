@@ -64,10 +64,13 @@ class EncodedBands:
         "maps" and "codes".
     images : array
         What `decode_bands` makes of them, shape and type as given.
+    planes : int
+        As many as are worth their bytes.
     """
 
     sections: dict[str, bytes]
     images: np.ndarray
+    planes: int
 
 
 def encode_bands(images: np.ndarray, rank: int, step: float, *, seed: int = 0, jobs: int | None = None) -> EncodedBands:
@@ -130,7 +133,7 @@ class Bands:
         coefficients, deltas = self._quantized_curves(decoded, step)
         head = bytes([len(planes), *zeros.tolist(), *deltas.tolist()])
         images = _images(_codes(coefficients, deltas), decoded, self._shape, self._dtype)
-        return EncodedBands({"maps": maps, "codes": head + encode_curves(coefficients)}, images)
+        return EncodedBands({"maps": maps, "codes": head + encode_curves(coefficients)}, images, len(planes))
 
     def _coded_planes(self, planes: np.ndarray, step: float) -> tuple[bytes, np.ndarray, np.ndarray]:
         """Planes as bytes, their zeros, and as a decoder has them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,9 +13,10 @@ import numpy as np
 from ..errors import InputError, TargetMissed, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
+from ..metrics import peak
 from ..settings import Coding
 from . import integer, stack
-from .arrangement import Choice, choice_for
+from .arrangement import Choice, choice_for, parts_needed
 from .arrangement import arrangement_for as arrangement_for
 from .bands import MOST_PARTS as BANDS_MOST
 from .bands import Bands
@@ -33,14 +35,19 @@ STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
 RANK_STEP = 11.0  # at which a stack has as many parts as the root of its pictures
 MOST_PARTS = 512  # unless told
-BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)
+BANDS_RANK, BANDS_STEP, BANDS_STEPS = 8, 8.0, (0.05, 200.0)  # steps where the largest value is white
 FALL = 2.3  # dB that PSNR falls as the price of a bit grows e-fold, about
 SHRINK = 0.6  # of the logarithm of the size, likewise
+BESIDE_BYTES = 120  # of curve, header and the like, about
+MORE_PARTS = 1.3  # times what parts with signs would need
+MOST_SHARE, SHARE_OF_ROOT = 0.6, 8.0  # of a size that is for parts: by the root of the number of pictures, measured
+LEAST_PART, PART_OF_VALUE = 30, 1 / 12  # bytes of a part, about: 65 of 28 x 28 pixels
 FIRST_PRICE = 0.017  # of the squared error of a picture that is aimed at: where learning begins
 SPARE = 0.55  # dB that storing the parts takes away, about, and that is aimed above
 LATE_FALL = 1.4  # dB that PSNR falls by as the step of parts that are there grows e-fold
 TURN, FAR_TURN = 0.08, 0.3  # at most, of the logarithm of the price, in one round of learning, near and far
 FAR = 1.0  # of the logarithm of the price
+SMALL = 2**19  # values of all pictures for which several numbers of parts take seconds
 NEAR = 1.2  # times: numbers of parts between which nothing is looked for
 
 
@@ -157,13 +164,26 @@ def _check_origin(there: Header, here: Header) -> None:
         )
 
 
-def stack_rank(n: int, pixels: int, coding: Coding) -> int:
-    """Parts of a stack: more for more pictures, as they share the cost, and for finer steps; few in a small file."""
+def stack_rank(images: Any, header: Header, coding: Coding) -> int:
+    """Parts that a stack begins with, unless they are told.
+
+    More for more pictures, as they share the cost, and for finer steps; no fewer than come near to a quality; of a size
+    a share for the parts.
+    """
+    n, pixels = header.shape[0], header.pixels
     finer = 1.0 if coding.step is None else min(max(RANK_STEP / coding.step, 0.5), 4.0)
-    rank = min(coding.rank or min(MOST_PARTS, max(4, round(finer * math.sqrt(n)))), MOST_READ)
-    if coding.target_size is not None:
-        rank = min(rank, max(1, coding.target_size // 400))
-    return max(1, min(rank, n, pixels))
+    rank = max(4, round(finer * math.sqrt(n)))
+    if coding.min_psnr is not None:
+        rank = max(rank, round(MORE_PARTS * parts_needed(images, 10 ** (-coding.min_psnr / 10))))
+    elif coding.target_size is not None:
+        share = min(MOST_SHARE, SHARE_OF_ROOT / math.sqrt(n))
+        rank = round(share * (coding.target_size - BESIDE_BYTES) / part_bytes(pixels))
+    return max(1, min(rank, coding.rank or MOST_PARTS, most_rank("stack", header)))
+
+
+def part_bytes(pixels: int) -> float:
+    """What a part takes in a file, about."""
+    return max(LEAST_PART, PART_OF_VALUE * pixels)
 
 
 def most_rank(arrangement: str, header: Header) -> int:
@@ -197,39 +217,48 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
             return _drafted(coder, rank, coding, header, meta, origin)
 
-        first = stack_rank(n, pixels, coding)
-        return made_of(first) if not coding.targets or origin is not None else _searched(made_of, first, most, coding)
+        if coding.rank is not None and not coding.targets:
+            return made_of(most)
+        first = stack_rank(images, header, coding)
+        if not coding.targets or origin is not None:
+            return made_of(first)
+        return _searched(made_of, first, most, coding, patient=n * pixels <= SMALL)
 
 
-def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Coding) -> Coded:
-    """The best of several numbers of parts, `most` at most: doubled or halved, then between what is and is not enough.
+def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Coding, patient: bool) -> Coded:
+    """The best of several numbers of parts, `most` at most.
 
-    More parts come nearer to a quality, and fill what is left of a size; fewer leave less above a quality, and fit
-    into a size.
+    More come nearer to a quality, fewer fit into a size: so until it is met. Then whatever is better, doubled or
+    halved, then by smaller steps; unless `patient`, only until nothing is wasted.
     """
-    found: Coded | None = None
+    more = coding.min_psnr is not None
     missed: TargetMissed | None = None
-    low, high = 0, most + 1
-    while True:
+
+    @functools.cache
+    def attempt(rank: int) -> Coded | None:
+        nonlocal missed
         try:
-            made = made_of(rank)
+            return made_of(rank)
         except TargetMissed as error:
-            better, missed = False, error
-        else:
-            better = found is None or closer(made, found, coding)
-            found = made if better else found
-            if tight(made, coding):
+            missed = error
+            return None
+
+    def times(factor: float) -> int:
+        return min(max(round(rank * factor), 1), most)
+
+    while (found := attempt(rank)) is None:
+        if rank == (most if more else 1):
+            raise missed or TargetMissed("the target cannot be reached")
+        rank = times(2 if more else 1 / 2)
+    factor = 2.0
+    while factor > NEAR and (patient or not tight(found, coding)):
+        for other in (times(1 / factor), times(factor)) if more else (times(factor), times(1 / factor)):
+            made = attempt(other)
+            if made is not None and closer(made, found, coding):
+                rank, found = other, made
                 break
-        if better != (coding.min_psnr is not None):
-            low = rank
         else:
-            high = rank
-        between = round(math.sqrt(low * high)) if low and high <= most else 2 * low if low else high // 2
-        rank = min(between, most)
-        if rank <= low or rank >= high or (low and high <= most and high < NEAR * low):
-            break
-    if found is None:
-        raise missed or TargetMissed("the target cannot be reached")
+            factor = math.sqrt(factor)
     return found
 
 
@@ -249,7 +278,7 @@ def _drafted(
         if coding.min_psnr is not None:
             miss = (10 * math.log10(255.0**2 / max(mse, 1e-9)) - wanted - SPARE) / FALL
         elif coding.target_size is not None:
-            miss = math.log(max(size * n * 0.95 + 90 * rank, 1) / coding.target_size) / SHRINK
+            miss = math.log((size * n * 0.95 + part_bytes(pixels) * rank + BESIDE_BYTES) / coding.target_size) / SHRINK
         else:
             return price
         turn = TURN if abs(miss) < FAR else FAR_TURN
@@ -273,32 +302,34 @@ def _drafted(
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
     images = np.asarray(images[:] if not isinstance(images, np.ndarray) else images)
-    made: Coded | None
+    white = max(float(images.max()) / peak(images.dtype), 1 / 65535)
     most = most_rank("bands", header)
-    rank = min(coding.rank or BANDS_RANK, most)
-    coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
+    ranks = (min(coding.rank or BANDS_RANK, most), most)
 
-    def draft(step: float) -> Coded:
-        made = coder.encode(step)
-        whole = coded("bands", header, meta, made.sections, rank, mse_of(made.images, images))
-        on_stage("bands", 1.0, whole.size / len(images), whole.psnr_db)
-        return whole
+    def made_of(rank: int) -> Coded:
+        coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
 
-    if not coding.targets:
-        return draft(coding.step or BANDS_STEP)
+        def draft(step: float) -> Coded:
+            made = coder.encode(step)
+            whole = coded("bands", header, meta, made.sections, made.planes, mse_of(made.images, images))
+            on_stage("bands", 1.0, whole.size / len(images), whole.psnr_db)
+            return whole
+
+        if not coding.targets:
+            return draft(coding.step or BANDS_STEP * white)
+        return meet(draft, coding, BANDS_STEP * white, *(step * white for step in BANDS_STEPS))
+
+    few: Coded | None = None
     try:
-        made = meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
-        if coding.rank is not None or coding.min_psnr is not None or tight(made, coding):
-            return made
+        few = made_of(ranks[0])
+        # while some are not worth their bytes more would not be, either
+        if not coding.targets or coding.rank is not None or few.rank < ranks[0]:
+            return few
     except TargetMissed:
-        if coding.rank is not None or rank >= most:
+        if coding.rank is not None or ranks[0] == most:
             raise
-        made = None
-    # more maps come nearer, and fill what is left of a size
-    rank = most
-    coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
-    finer = meet(draft, coding, BANDS_STEP, *BANDS_STEPS)
-    return finer if made is None or closer(finer, made, coding) else made
+    more = made_of(most)
+    return more if few is None or closer(more, few, coding) else few
 
 
 def decode_stack(

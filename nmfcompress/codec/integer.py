@@ -29,6 +29,7 @@ BLOCK = 2000  # images whose codes are sought together
 STEP_OF_PRICE = 0.13  # price / step^2 for parts of that norm
 GREEDY_STEPS = 200  # codes that one image begins with, at most
 SLOPE, LEAST_SLOPE, DAMPING = 1.0, 0.02, 0.8  # of the curve, as far as targets are concerned
+FARTHEST = 2.0  # times the way along the tangent to the grey level: beyond it steep curves swing to and fro
 WARMING = ((0.03, 3), (0.1, 2), (0.2, 2), (0.4, 2), (0.7, 2))  # shares of the price that codes begin at, and rounds
 WARM_SLOPE = 0.3  # the least slope there: what is missing where the curve is flat must not be lost
 WHITE = 0.9  # of the curve's last level: as far as sums are sought at first
@@ -105,6 +106,10 @@ class Fit:
         """Mean squared error in grey levels."""
         return self.error / self.values
 
+    def objective(self, price: float) -> float:
+        """What is minimized, a pixel."""
+        return self.mse + price * self.bits() / self.values
+
 
 def descended(H: np.ndarray, gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """H after a pass of HALS (factor/solvers.py) on fixed codes; parts that no code uses stay as they are."""
@@ -133,7 +138,8 @@ class Seeker:
         self._G = (parts.H @ parts.H.T).astype(np.float32)
         self._energy = np.diag(self._G).copy()
         self._grey, slope = parts.curve.table()
-        self._pull = np.clip(slope, LEAST_SLOPE, SLOPE) / np.float32(DAMPING)
+        within = np.minimum(slope, FARTHEST / np.maximum(slope, LEAST_SLOPE))
+        self._pull = (np.clip(within, LEAST_SLOPE, SLOPE) / DAMPING).astype(np.float32)
         if straight:
             self._pull = np.ones_like(slope)
 

@@ -21,7 +21,7 @@ from .targets import meet
 
 STEP = 20.0  # where nothing is asked: good
 STEPS = (1 / 64, 1024.0)  # between which a target is sought
-FINEST_COLOUR = 1.0  # chroma of half the size is as near as colour comes
+FINEST_COLOUR = 0.5  # chroma of half the size comes no nearer by finer steps
 PROBED = 6  # pictures that a search over many begins with
 AT_WORK = 2**30  # bytes that pictures coded side by side may take
 

@@ -52,6 +52,7 @@ WORK, WORK_OF_VALUE, WORK_OF_BYTE = 2**23, 4, 2**8
 WEIGHTS_OF_BYTE = 32  # one costs more than a quarter of a bit: 10 bits are what it is worth
 SUBSET = 12_000  # pictures that parts are learned from
 LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
+ASTRAY = 1.1  # times the best objective so far: curve and parts have led each other astray, the curve stays from there
 FAR = 1.6  # times the price that codes were found at: beyond it they are sought anew
 ROUNDS_OF_PRICE = (1.6, 1.0, 1.0, 1.0, 1.0, 1.0)  # times the price that the codes of a draft go through
 PASSES = 6  # over all pictures
@@ -124,8 +125,18 @@ class StackCoder:
         V = np.concatenate([self._read(slice(i, i + 1)) for i in chosen]) if n > SUBSET else self._read(slice(0, n))
         parts = integer.first_parts(V[: max(4000, 4 * k)], k, price, self._seed)
         Q = np.zeros((len(parts.H), len(V)), np.uint8)
+        best: tuple[Parts, integer.Fit] | None = None
+        fresh = bends = True
         for turn in range(LEARNING):
-            parts, fit = self._round(parts, Q, lambda rows: V[rows], price, turn == 0, turn >= PLAIN - 1)
+            tried, straight = parts, turn < PLAIN - 1
+            parts, fit = self._round(parts, Q, lambda rows: V[rows], price, fresh, straight, bends and not straight)
+            least = fit.objective(price) if best is None else best[1].objective(price)
+            fresh = best is not None and fit.objective(price) > ASTRAY * least
+            if best is not None and fresh:
+                parts, bends = best[0], False
+                continue
+            if fit.objective(price) <= least:
+                best = tried, fit
             if turn < LEARNING * 2 // 3:
                 parts = integer.revived(parts, fit, lambda rows: V[rows], Q, price, self._rng)
             if turn >= PLAIN + 3:
@@ -135,7 +146,7 @@ class StackCoder:
         if n > SUBSET:
             self._Q = np.zeros((len(parts.H), n), np.uint8)
             for turn in range(PASSES):
-                parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, True)
+                parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, False, bends)
                 self._tell("passes", (turn + 1) / PASSES, fit, n)
         self._keep(parts)
         self._price = price
@@ -147,14 +158,14 @@ class StackCoder:
         self._on_stage(stage, done, size / count, None if psnr is None else psnr + self.spare_db)
 
     def _round(
-        self, parts: Parts, Q: np.ndarray, read: integer.Read, price: float, fresh: bool, bend: bool
+        self, parts: Parts, Q: np.ndarray, read: integer.Read, price: float, fresh: bool, straight: bool, bend: bool
     ) -> tuple[Parts, integer.Fit]:
-        """Codes for the parts, then the curve for the codes, then the parts for both."""
-        seeker = Seeker(parts, price, straight=not bend)
+        """Codes for the parts, then the curve for the codes where it may bend, then the parts for both."""
+        seeker = Seeker(parts, price, straight=straight)
         fit = integer.seek(read, Q, seeker, self._each, fresh=fresh)
         parts = replace(parts, rates=fit.rates().astype(np.float32), curve=fit.curve.curve() if bend else parts.curve)
         for _ in range(REFITS):
-            seeker = Seeker(parts, price, straight=not bend)
+            seeker = Seeker(parts, price, straight=straight)
             parts = replace(parts, H=integer.refitted(seeker, fit.gram, read, Q, self._each))
         return parts, fit
 

@@ -52,11 +52,12 @@ def meet(
     Raises
     ------
     TargetMissed
-        Not even at the end of the range; the message says what is reached there.
+        Nowhere in the range; the message says what comes nearest.
     """
     kept: Draft | None = None  # the best that is good enough
     fits: tuple[float, Draft] | None = None  # the last of those, and the last that is not
     fails: tuple[float, Draft] | None = None
+    nearest: Draft | None = None  # of those that are not
     following: float | None = min(max(start, low), high)
     alike, before = 0, False
     for _ in range(MOST_DRAFTS):
@@ -74,13 +75,14 @@ def meet(
                 return kept if coding.target_size is not None else made
         else:
             fails = (step, made)
+            nearest = made if nearest is None or nearer(made, nearest, coding) else nearest
         if fits is not None and fails is not None:
             near = max(fits[0], fails[0]) / min(fits[0], fails[0]) < CLOSEST
             following = None if near else _between(fits, fails, coding, alike)
         else:
             following = _onward(step, made, coding, low, high, fall, alike)
     if kept is None:
-        raise _missed(fails[1] if fails else None, coding)
+        raise _missed(nearest, coding)
     return kept
 
 
@@ -101,6 +103,13 @@ def tight(made: Measured, coding: Coding) -> bool:
 def closer(made: Measured, other: Measured, coding: Coding) -> bool:
     """Whether one that is enough is the better of two: nearer within a size, smaller above a quality."""
     if coding.target_size is None:
+        return made.size < other.size
+    return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
+
+
+def nearer(made: Measured, other: Measured, coding: Coding) -> bool:
+    """Whether one that misses the target comes nearer to it than another."""
+    if coding.target_size is not None:
         return made.size < other.size
     return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
 
