@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InputError, TargetMissed, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
+from ..ranges import check
 from ..settings import Coding
 from . import integer, stack
 from .arrangement import Choice, choice_for
@@ -64,7 +65,8 @@ def encode_stack(
         Parts: by default the root of the number of pictures ("stack"), 8 ("bands", at most 32); with a target the most
         of them. Of "patches" the bands kept of each patch, 1 to 64.
     step : float, optional
-        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur; for "patches" 20 is good, 50 typical.
+        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur; for "patches" 20 is good, 50 typical. Without
+        a target it is 8 by default, 20 of "patches".
     min_psnr, target_size : float, int, optional
         dB of all pictures together, at most half a dB more; or bytes of the file, at most.
     basis_from : bytes, optional
@@ -319,11 +321,20 @@ def decode_stack(
     ------
     InputError
         It is no such file, damaged, or `basis_from` is missing or another; an index is beyond the pictures.
+    UsageError
+        The index is none, or the rank no whole number from 1.
     """
     origin = None if basis_from is None else open_container(basis_from)
-    places = None if index is None else np.atleast_1d(np.asarray(index))
-    if places is not None and not places.size:
-        places = places.astype(np.int64)
-    if places is not None and (places.ndim != 1 or places.dtype.kind not in "iu"):
-        raise InputError(f"index is of type {places.dtype} (expected whole numbers from 0)")
-    return open_container(data).pictures(places, rank, origin)
+    return open_container(data).pictures(None if index is None else _places(index), rank, origin)
+
+
+def _places(index: Any) -> np.ndarray:
+    """An index as whole numbers side by side."""
+    try:
+        places = np.atleast_1d(np.asarray(index))
+    except ValueError:  # lists of several lengths
+        places = np.empty((0, 0))
+    places = places if places.size else places.astype(np.int64)
+    right = places.ndim == 1 and places.dtype.kind in "iu"
+    check(right, "index", f"{places.dtype} {places.shape}", "whole numbers from 0, one or a row of them")
+    return places
