@@ -216,7 +216,7 @@ def _explained(name: str, kind: type[Exception]) -> Iterator[None]:
         where = "its parts are in another file (nmfcompress.decode_stack reads it, with basis_from)"
         raise kind(f"{name}: {where}") from error
     except TooLarge as error:
-        needs = error.message.partition(", --max-memory is")[0]
+        needs = error.message.partition(", max_memory is")[0]
         half = ", more than half of the free memory" if needs != error.message else ""
         raise Image.DecompressionBombError(f"{name}: {needs}{half}") from error
     except NmfcError as error:

@@ -30,7 +30,7 @@ from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Wr
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .making import Job, Made, make, matrix_of, png
-from .outputs import Outputs, stems
+from .outputs import Outputs, check_file, stems
 from .processes import Processes
 from .streams import check_stdout
 
@@ -350,22 +350,25 @@ def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Wri
     """-o: one input, only its reconstruction, of a kind that is known before any work."""
     if len(found) > 1:
         raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
-    if writing.what != (*ENDINGS, "csv"):
-        raise UsageError("-o writes only the reconstruction; it does not go with --write")
-    for option, asked in (("--plot", writing.plot), ("--report", writing.report)):
-        if asked:
-            raise UsageError(f"-o writes only the reconstruction; it does not go with {option}")
+    check_alone(writing, "the reconstruction")
     if file == STDIN:
         if writing.kind is None and not talk.json:
             raise UsageError("-o - needs --to, such as --to png")
         check_stdout("a picture is", talk)
-    if file.lower().endswith(".nmfc"):
-        raise UsageError(f"-o ends in .nmfc, and --to says {writing.kind} (expected one kind)")
     if writing.kind is None:
         kind_of(file)
     else:
         check(writing.kind in KINDS, "--to", writing.kind, "one of " + ", ".join(KINDS))
     return replace(writing, what=("image",), plot=False)
+
+
+def check_alone(writing: Writing, output: str) -> None:
+    """Raise UsageError where other outputs are asked for beside that of -o."""
+    check_file(writing)
+    others = {"--write": writing.what != (*ENDINGS, "csv"), "--plot": writing.plot, "--report": writing.report}
+    for option, asked in others.items():
+        if asked:
+            raise UsageError(f"-o writes only {output}; it does not go with {option}")
 
 
 def _log(work: Run) -> None:

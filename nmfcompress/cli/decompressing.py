@@ -32,7 +32,7 @@ from .console import Console
 from .containers import chosen, holds, mode_in, opened, origin_of, pieces
 from .inputs import STDIN, Source, sources
 from .naming import names_of, renamed
-from .outputs import Outputs, stems
+from .outputs import Outputs, check_file, stems
 from .streams import check_stdout, tell
 
 ARRAYS = ("npz", "npy")  # kinds that hold all pictures, as they were
@@ -328,6 +328,7 @@ def _check(found: list[Source], writing: Writing, talk: Talk) -> None:
         check(writing.kind in known, "--to", writing.kind, "one of " + ", ".join(known))
     if writing.file is None:
         return
+    check_file(writing)
     if len(found) > 1:
         raise UsageError(f"-o takes one input, there are {len(found)} (use -O DIR for several)")
     if writing.file == STDIN:

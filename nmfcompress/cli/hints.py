@@ -19,16 +19,17 @@ HEAVY = 0.25  # of the size asked for: what is beside the pictures and takes so 
 BESIDE = {"alpha": "alpha", "icc": "ICC profile", "exif": "EXIF"}
 
 
-def own_names(content: Picture | Stack, found: Sequence[Source], file: str) -> tuple[str, ...]:
+def own_names(content: Picture | Stack, found: Sequence[Source], file: str, inputs: Sequence[str]) -> tuple[str, ...]:
     """The names that the pictures had, below the folder that was walked; none of arrays.
 
-    A single picture has none either where the name of its file tells it: photo.png in photo.nmfc.
+    A picture that is itself the input has none either where the name of its file tells it: photo.png in photo.nmfc.
     """
     own = {display(s.path): os.path.join(s.folder, s.name).replace(os.sep, "/") for s in found if s.path != STDIN}
     if isinstance(content, Stack):
         return tuple(own.get(one, os.path.basename(one)) for one in content.files)
-    names = tuple(os.path.basename(name) for name in own.values()) if content.mode else ()
-    return () if names == (os.path.splitext(os.path.basename(file))[0] + ".png",) else names
+    names = tuple(own.values()) if content.mode else ()
+    told = names == (os.path.splitext(os.path.basename(file))[0] + ".png",)
+    return () if told and found[0].path in inputs else names
 
 
 def of_type(stored: str, dtype: np.dtype) -> list[str]:

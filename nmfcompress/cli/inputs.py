@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError, TooLarge, UsageError, about
 from ..images import archives, stacks
 from ..images.files import display, file_id
-from ..images.limits import Limits, size
+from ..images.limits import Limits
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
 from ..images.selection import select
@@ -126,7 +126,7 @@ def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
         while part := file.read(2**20):
             data += part
             if len(data) > limits.max_memory:
-                raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)} (pass more, or a file)", name)
+                raise TooLarge(limits.too_long(), name)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", name) from None
     if not data:

@@ -10,9 +10,27 @@ from contextlib import contextmanager
 from ..errors import OutputError, UsageError, about
 from ..images.files import display, file_id, fit_name, locked, make_folder, write_bytes
 from ..images.files import writing as written_whole
+from ..images.saving import KINDS
 from ..report.records import Curve, Log
 from ..settings import Writing
 from .inputs import STDIN, Source
+
+FORMATS = {name: kind.format for name, kind in KINDS.items()} | {name: name for name in ("nmfc", "npz", "npy")}
+
+
+def check_file(writing: Writing) -> None:
+    """-o: it is in no other folder, and its ending and --to do not say two kinds.
+
+    Raises
+    ------
+    UsageError
+    """
+    if writing.folder != Writing.folder:
+        raise UsageError("-o writes only the file it names; it does not go with -O")
+    ending = os.path.splitext(writing.file or "")[1][1:].lower()
+    named, asked = FORMATS.get(ending), FORMATS.get(writing.kind or "")
+    if named and asked and named != asked:
+        raise UsageError(f"-o ends in .{ending}, and --to says {writing.kind} (expected one kind)")
 
 
 class Outputs:

@@ -15,14 +15,14 @@ import numpy as np
 from ..codec.collection import coded_stack
 from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
-from ..codec.image import coded_image
+from ..codec.image import arrangement_of, coded_image
 from ..codec.opened import Opened, open_container
 from ..codec.pictured import described, range_of
 from ..codec.told import mode_of
 from ..errors import InputError, TargetMissed, UsageError, about
 from ..factor.nmf import factorize_as
 from ..factor.sweeps import SweepRecord
-from ..images import archives, stacks
+from ..images import stacks
 from ..images.archives import Stack
 from ..images.arrange import arrange_rows
 from ..images.files import display
@@ -30,9 +30,9 @@ from ..images.limits import WORK_BYTES, Limits, limits_of
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_image
 from ..images.stored import held
-from ..settings import IDLE, Fit, Packing, Reading, Selection, Talk, Writing
+from ..settings import IDLE, Coding, Fit, Packing, Reading, Selection, Talk, Writing
 from . import hints
-from .compressing import ENDINGS
+from .compressing import check_alone
 from .console import Console
 from .inputs import STDIN, Source, chosen, content, sources
 from .outputs import Outputs
@@ -103,11 +103,8 @@ def pack(
             content = _gather(found, name, reading, selection, limits, console)
             began = time.perf_counter()
             with about(display(name)):
-                names = hints.own_names(content, found, file)
+                names = hints.own_names(content, found, file, inputs)
                 coded, notes = _coded(content, fit, packing, limits, origin, console, name, names)
-            idle = _idle(fit) if coded.mode != "rows" else ""
-            if idle:
-                console.notes(name, [f"{idle} is for arrangement rows; {coded.mode} has a method of its own"])
             _write(outputs, file, coded.data)
             packed = _said(content, coded, packing, name, time.perf_counter() - began, (file,), notes)
             console.finished += 1
@@ -123,19 +120,15 @@ def pack(
 def _check(fit: Fit, writing: Writing, packing: Packing, reading: Reading, talk: Talk) -> None:
     """What contradicts itself, before any work."""
     coding = packing.coding
-    if coding.targets or coding.arrangement not in (None, "rows") or coding.rank is None:
+    if not _factorizes(coding):
         _refuse_penalties(fit, "a target or another arrangement")
     if coding.rank is None and coding.step is None and not coding.targets:
         raise UsageError("say how: one of -k/--rank, --min-psnr, --target-size (or --step)")
     if reading.mask is not None:
         raise UsageError("--mask does not go with .nmfc: what is missing would have to be stored too")
-    if writing.what != (*ENDINGS, "csv"):
-        raise UsageError("-o writes only the file; it does not go with --write")
+    check_alone(writing, "the file")
     if reading.frame is not None and coding.arrangement in ("stack", "bands"):
         raise UsageError(f"--frame takes one picture, --arrangement {coding.arrangement} is for a collection")
-    for option, asked in (("--plot", writing.plot), ("--report", writing.report)):
-        if asked:
-            raise UsageError(f"-o writes only the file; it does not go with {option}")
     if writing.file == STDIN:
         check_stdout("a .nmfc file is", talk)
 
@@ -145,12 +138,17 @@ def _refuse_penalties(fit: Fit, instead: str) -> None:
         raise UsageError(f"--{name} is for one picture by its rows (-k, --arrangement rows), not for {instead}")
 
 
-def _idle(fit: Fit) -> str:
-    """The first option of the fit that is not as it is by default, of those that only rows heed."""
-    for name, option in IDLE.items():
-        if name not in ("rank", "seed") and getattr(fit, name) != Fit.__dataclass_fields__[name].default:
-            return option
-    return "--divergence" if fit.divergence != Fit.divergence else ""
+def _factorizes(coding: Coding) -> bool:
+    """Whether one picture is factorized as the options of the fit say."""
+    return arrangement_of(coding) == "rows" and not coding.targets and coding.rank is not None
+
+
+def _idle(fit: Fit) -> tuple[str, ...]:
+    """A note of the options that are not as they are by default, where nothing is factorized as they say."""
+    heeded = {name: option for name, option in IDLE.items() if name != "seed"} | {"divergence": "--divergence"}
+    idle = [option for name, option in heeded.items() if getattr(fit, name) != getattr(Fit, name)]
+    are = "are" if len(idle) > 1 else "is"
+    return (f"{', '.join(idle)} {are} for arrangement rows without a target, and passed over",) if idle else ()
 
 
 def _origin(path: str | None, limits: Limits) -> Opened | None:
@@ -175,23 +173,23 @@ def _gather(
     """The one picture there is, or the collection that the selection leaves."""
     data = [content(source, limits) for source in found]
     options: dict[str, Any] = {
-        "key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split, "limits": limits,
+        "key": reading.key, "axis": reading.axis, "order": reading.order, "split": selection.split,
+        "gray": reading.gray, "resize": reading.resize, "limits": limits,
     }  # fmt: skip
     if len(data) > 1 and not all(isinstance(one, str) for one in data):
         raise InputError("stdin or a pipe is one whole collection; it does not go with other inputs")
-    together: dict[str, Any] = {**options, "gray": reading.gray, "resize": reading.resize}
     if len(data) > 1:
-        stack = stacks.read_stack([str(one) for one in data], **together)
-    elif stacks.is_archive(data[0]):
-        stack = archives.read_archive(data[0], name=found[0].path, collection=False, **options)
-        if reading.gray and len(stack.images.shape) == 4:
-            stack = replace(stack, images=np.stack([stacks.to_gray(image) for image in stack.images[:]]))
-    elif reading.frame or count_frames(data[0], name=found[0].path, limits=limits) == 1:
+        stack = stacks.read_stack([str(one) for one in data], **options)
+    elif not stacks.is_archive(data[0]) and (
+        reading.frame or count_frames(data[0], name=found[0].path, limits=limits) == 1
+    ):
         picture = read_image(data[0], name=found[0].path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
         console.notes(name, picture.notes)
-        return picture
+        if reading.resize is not None:
+            limits.admit_picture(*reading.resize, picture.pixels[0, 0].size)
+        return stacks.resized(picture, reading.resize)
     else:
-        stack = stacks.read_stack(data[0], name=display(found[0].path), **together)
+        stack = stacks.read_stack(data[0], name=display(found[0].path), collection=False, **options)
     console.assumed(name, stack.assumed)
     console.notes(name, stack.notes)
     if stack.single:
@@ -230,7 +228,7 @@ def _coded(
     try:
         if isinstance(content, Picture):
             factors = None
-            if coding.arrangement in (None, "rows") and not coding.targets and coding.rank is not None:
+            if _factorizes(coding):
                 factors = factorize_as(arrange_rows(pixels), fit, on_sweep=on_sweep)
             coded = coded_image(pixels, coding, meta, header, factors, console.on_stage, admit=admit)
         else:
@@ -240,6 +238,7 @@ def _coded(
         error.message += f" ({why})" if why else ""
         raise
     notes = (*coded.notes, *hints.of_type(content.levels.dtype, images.dtype), *([heavy] if heavy else []))
+    notes += () if isinstance(content, Picture) and _factorizes(coding) else _idle(fit)
     console.notes(name, notes)
     return coded, (*content.notes, *notes)
 

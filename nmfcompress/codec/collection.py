@@ -14,6 +14,7 @@ from ..errors import InputError, TargetMissed, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
 from ..metrics import peak
+from ..ranges import check
 from ..settings import Coding
 from . import integer, stack
 from .arrangement import Choice, choice_for, parts_needed
@@ -71,7 +72,8 @@ def encode_stack(
         Parts: by default the root of the number of pictures ("stack"), 8 ("bands", at most 32); with a target the most
         of them. Of "patches" the bands kept of each patch, 1 to 64.
     step : float, optional
-        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur; for "patches" 20 is good, 50 typical.
+        Of the quantizer, in grey levels: 2 is fine, 8 typical, 20 a blur; for "patches" 20 is good, 50 typical. Without
+        a target it is 8 by default, 20 of "patches".
     min_psnr, target_size : float, int, optional
         dB of all pictures together, at most half a dB more; or bytes of the file, at most.
     basis_from : bytes, optional
@@ -165,12 +167,15 @@ def _check_origin(there: Header, here: Header) -> None:
 
 
 def stack_rank(images: Any, header: Header, coding: Coding) -> int:
-    """Parts that a stack begins with, unless they are told.
+    """Parts that a stack has, or a search for its target begins with.
 
     More for more pictures, as they share the cost, and for finer steps; no fewer than come near to a quality; of a size
     a share for the parts.
     """
     n, pixels = header.shape[0], header.pixels
+    most = min(coding.rank or MOST_PARTS, most_rank("stack", header))
+    if coding.rank is not None and not coding.targets:
+        return most
     finer = 1.0 if coding.step is None else min(max(RANK_STEP / coding.step, 0.5), 4.0)
     rank = max(4, round(finer * math.sqrt(n)))
     if coding.min_psnr is not None:
@@ -178,7 +183,7 @@ def stack_rank(images: Any, header: Header, coding: Coding) -> int:
     elif coding.target_size is not None:
         share = min(MOST_SHARE, SHARE_OF_ROOT / math.sqrt(n))
         rank = round(share * (coding.target_size - BESIDE_BYTES) / part_bytes(pixels))
-    return max(1, min(rank, coding.rank or MOST_PARTS, most_rank("stack", header)))
+    return max(1, min(rank, most))
 
 
 def part_bytes(pixels: int) -> float:
@@ -217,8 +222,6 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
             return _drafted(coder, rank, coding, header, meta, origin)
 
-        if coding.rank is not None and not coding.targets:
-            return made_of(most)
         first = stack_rank(images, header, coding)
         if not coding.targets or origin is not None:
             return made_of(first)
@@ -350,11 +353,20 @@ def decode_stack(
     ------
     InputError
         It is no such file, damaged, or `basis_from` is missing or another; an index is beyond the pictures.
+    UsageError
+        The index is none, or the rank no whole number from 1.
     """
     origin = None if basis_from is None else open_container(basis_from)
-    places = None if index is None else np.atleast_1d(np.asarray(index))
-    if places is not None and not places.size:
-        places = places.astype(np.int64)
-    if places is not None and (places.ndim != 1 or places.dtype.kind not in "iu"):
-        raise InputError(f"index is of type {places.dtype} (expected whole numbers from 0)")
-    return open_container(data).pictures(places, rank, origin)
+    return open_container(data).pictures(None if index is None else _places(index), rank, origin)
+
+
+def _places(index: Any) -> np.ndarray:
+    """An index as whole numbers side by side."""
+    try:
+        places = np.atleast_1d(np.asarray(index))
+    except ValueError:  # lists of several lengths
+        places = np.empty((0, 0))
+    places = places if places.size else places.astype(np.int64)
+    right = places.ndim == 1 and places.dtype.kind in "iu"
+    check(right, "index", f"{places.dtype} {places.shape}", "whole numbers from 0, one or a row of them")
+    return places

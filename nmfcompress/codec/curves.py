@@ -4,12 +4,13 @@ n entries are split in b = ceil(n / 128) blocks, block i from n i div b to n (i 
 coefficients of the orthonormal DCT-II; integers q are coded, one a coefficient. A curve comes back as integers, q @ C
 with C the DCT-II matrix times 65536, rounded: (l, l), row k the cosine of frequency k.
 
-The bytes: one, the logarithm of the lanes; then the decisions (entropy.py). First all q of frequency 0, each less that
-of the block before it in its row (the first less 0), row by row, block by block, under one context. Then the others,
-frequency by frequency, row by row, block by block; blocks that are too short for a frequency are left out. The context
-is c + 8 f: c is the length in bits of 2 |q1| + 2 |q2| + |q3| + |q4|, the q of the same block at 1 to 4 frequencies
-below, magnitudes above 15 counting as 15, frequency 0 and what is below it as 0; f is the length in bits of the
-frequency, less 1; both at most 7.
+The bytes: one, the binary logarithm of the lanes; then the decisions (entropy.py). First all q of frequency 0, each
+less that of the block before it in its row (the first less 0), row by row, block by block: one call of integers of a
+model that they have for themselves, under one context. Then the others, by a second model, frequency by frequency, one
+call each, row by row, block by block; blocks that are too short for a frequency are left out. The context is c + 8 f: c
+is the length in bits of 2 |q1| + 2 |q2| + |q3| + |q4|, the q of the same block at 1 to 4 frequencies below, magnitudes
+above 15 counting as 15, frequency 0 and what is below it as 0; f is the length in bits of the frequency, less 1; both
+at most 7.
 """
 
 from __future__ import annotations

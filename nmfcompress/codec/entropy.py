@@ -3,13 +3,15 @@
 A model is written once, as a function of a coder. `Writer` records the decisions that it is given and `Reader` returns
 those that were recorded; both return the bits, so that what comes next may depend on them.
 
-The stream of one chunk: a state of 32 bits for each lane, little-endian, as after the last step of the writer, which
-goes backwards from the last decision to the first; then words of 16 bits. Decisions are numbered in the order in which
-they are asked for; those of one call run `lanes` at a time, decision i on lane i mod lanes, and every call begins with
-lane 0. A reader takes slot = state mod 2^14; the bit is slot >= zeros, its interval [0, zeros) or [zeros, 2^14); state
-becomes width * (state div 2^14) + slot - start. After each step the lanes whose state is below 2^16, in their order,
-take a word: state = 65536 * state + word. At the end every state is 2^16 again and no word is left. Duda, "Asymmetric
-numeral systems", arXiv:1311.2540, 2013; Giesen, "Interleaved entropy coders", arXiv:1402.3392, 2014.
+The stream of one chunk: a state of 32 bits, 2^16 or above, for each lane, little-endian, as after the last step of the
+writer, which goes backwards from the last decision to the first; then words of 16 bits, little-endian. Decisions come
+in calls, each of which says how likely a 0 is in all of its decisions: zeros, out of 2^14. Those of one call are
+numbered from 0 in their order and run `lanes` at a time, a step: decision i on lane i mod lanes. The last step of a
+call may leave lanes out; the next call begins with lane 0 again; a call of no decisions changes nothing. A reader takes
+slot = state mod 2^14; the bit is slot >= zeros; state becomes zeros * (state div 2^14) + slot for a 0,
+(2^14 - zeros) * (state div 2^14) + slot - zeros for a 1. After each step those of its lanes whose state is below 2^16,
+in their order, take a word: state = 65536 * state + word. At the end every state is 2^16 again and no word is left.
+Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; Giesen, "Interleaved entropy coders", arXiv:1402.3392, 2014.
 
 A decision costs -log2(zeros / 2^14) bits or its complement's; a lane costs 2 bytes and the rest of its state. All
 arithmetic is on integers, so that a stream is read alike on every machine. As a decision may cost next to nothing, a

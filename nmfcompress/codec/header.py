@@ -3,7 +3,8 @@
 head: a byte for the type (0 uint8, 1 uint16, 2 float32, 3 float64), in which bit 7 says that values had a range of
 their own, bit 6 that there is one picture rather than a collection of one; varints: pictures, height, width, channels
 (1 has no axis of its own); with bit 7 the lowest and the highest value, two float64, little-endian: they are what is
-0 and 1 here.
+0 and 1 here. A float, once it has been rounded to its type, is then v * (high - low) + low in float64, rounded to that
+type again; whole numbers stay as they are.
 
 meta: bytes as zlib deflates them, of fields one after the other, in rising order of their kinds: a byte for its kind
 (1 icc, 2 exif, 3 dpi, 4 alpha, 5 names, 6 labels that are numbers, 7 labels that are words, 8 indices, 9 the mode of

@@ -40,10 +40,11 @@ def encode_image(
         "rows" factorizes the picture by its pixel rows: a few parts, a blur, to look at. "patches" is for keeping it.
         By default "rows" where only a rank is given, else "patches".
     rank : int, optional
-        Parts of "rows": 3 is a blur of a photo; with a target the most of them.
+        Parts of "rows": 3 is a blur of a photo; with a target the most of them. Of "patches" the bands kept of each
+        patch, 1 to 64 (all).
     step : float, optional
-        Of the quantizer, in grey levels: for "patches" 20 is good, 50 typical, 150 a blur; for "rows" chosen so that
-        0.05 dB are lost.
+        Of the quantizer, in grey levels: for "patches" 20 is good (and the default), 50 typical, 150 a blur; for "rows"
+        chosen so that 0.05 dB are lost.
     min_psnr, target_size : float, int, optional
         dB that the decoded picture reaches, at most half a dB more; or bytes of the file, at most.
     meta : Meta, optional
@@ -74,7 +75,7 @@ def coded_image(
     pixels = checked(pixels, (2, 3))
     header = header or Header((1, *pixels.shape), pixels.dtype, single=True)
     meta = meta or Meta()
-    arrangement = coding.arrangement or ("rows" if not coding.targets and coding.step is None else "patches")
+    arrangement = arrangement_of(coding)
     if arrangement not in ("rows", "patches"):
         raise UsageError(f"arrangement is {arrangement} for one picture (expected rows or patches)")
     if arrangement == "patches":
@@ -87,6 +88,11 @@ def coded_image(
         fit = fit or factorize(arrange_rows(pixels), rank, rng=coding.seed, jobs=coding.jobs)
         return _rows(pixels, fit, coding, header, meta, mask)
     return _rows_for_target(pixels, coding, header, meta, on_stage)
+
+
+def arrangement_of(coding: Coding) -> str:
+    """What is asked for, or what suits one picture: to be looked at, where there is a rank and no more, or kept."""
+    return coding.arrangement or ("rows" if not coding.targets and coding.step is None else "patches")
 
 
 def _rows(
@@ -173,6 +179,8 @@ def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
     ------
     InputError
         It is no such file, damaged, or holds a collection.
+    UsageError
+        The rank is no whole number from 1.
     """
     from .opened import open_container
 

@@ -1,11 +1,29 @@
 """Smooth maps <-> bytes: 8-bit pictures, one below the other, by one of Pillow's codecs.
 
+The maps, h x w each, make one picture, the first one on top. Each has been continued to the right and below to whole
+multiples of 8 values, which are cut off again.
+
 The bytes: one that names the codec, then its stream without the file around it, which is the same for all such pictures
 and as long as a small one's stream: it is put back before Pillow sees it. The streams are
 
     0  AVIF       the OBUs of one still AV1 picture (8 bit, monochrome, full range) without the temporal delimiter
     1  WebP       one VP8 frame; the map is its luma as Pillow's RGB -> L has it
-    2  JPEG 2000  the codestream (from SOC to EOC) of one component
+    2  JPEG 2000  the codestream (from SOC to EOC) of one component: a file as it is
+
+A decoder of AV1 takes 12 00, the delimiter, and the stream. A file is these boxes, each its length and its name before
+its content, numbers big-endian; S is the stream's length and 2:
+
+    ftyp    "avif", 4 bytes of 0, "avifmif1miaf"
+    meta    4 bytes of 0, then the boxes hdlr: 8 bytes of 0, "pict", 13 bytes of 0; pitm: 00000000 0001; iloc: 00000000
+            4400 0001 0001 0000 0001, where mdat's content begins in the file (32 bits), S (32 bits); iinf: 00000000
+            0001, then the box infe: 02000000 0001 0000 "av01" 00; iprp: the boxes ipco, ipma
+    ipco    ispe: 00000000, width, height (32 bits each); pixi: 00000000 01 08; av1C: 81, a byte L, 1C 00; colr: "nclx"
+            0001 000D 0006 80; L is 4 times the lowest 3 bits of the stream's byte 2, and the highest 2 of its byte 3
+    ipma    00000000 00000001 0001 04 01 02 83 04
+    mdat    12 00 and the stream
+
+A file of WebP is "RIFF", the length of what follows; "WEBPVP8 ", the stream's length; the stream, and a 0 if that is
+odd; lengths have 32 bits, little-endian. RGB -> L is (19595 R + 38470 G + 7471 B + 32768) div 65536.
 
 A stream says how large its picture is. That is read from it here, and compared, before any decoder sees it.
 """

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError, NmfcError
 from ..images.limits import Limits
+from ..ranges import check, count
 from . import stack
 from .container import HEADER_BYTES, Container, read_listing, unpack
 from .header import MOST_META, Header, Meta, read_header, read_meta
@@ -48,6 +49,8 @@ class Opened:
         ------
         InputError
             Damaged in spite of all, an index that is none, or a missing `origin`.
+        UsageError
+            The rank is no whole number from 1.
         TooLarge
             They need more memory than `limits` allow.
         """
@@ -56,16 +59,15 @@ class Opened:
         from .patched import decode_pictures, decoding_bytes
 
         n = self.header.shape[0]
+        check(rank is None or count(rank), "rank", rank, "a whole number from 1")
         if index is not None and len(index) and not 0 <= int(index.min()) <= int(index.max()) < n:
             worst = int(index.max() if index.min() >= 0 else index.min())
             raise InputError(f"index {worst} is beyond its {n:,} pictures")
-        count, mode = n if index is None else len(index), self.container.mode
+        asked, mode = n if index is None else len(index), self.container.mode
         each = self.header.dtype.itemsize
-        needs = count * self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(mode, each))
+        needs = asked * self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(mode, each))
         needs += decoding_bytes(self.header) if mode == "patches" else 0
-        (limits or Limits()).admit(needs, f"decoding {count:,} pictures of {self.header.pixels:,} values")
-        if rank is not None and rank < 1:
-            raise InputError(f"rank is {rank} (expected a whole number from 1)")
+        (limits or Limits()).admit(needs, f"decoding {asked:,} pictures of {self.header.pixels:,} values")
         if mode == "stack":
             return stack.decode(self.container, self.header, index, rank, origin.container if origin else None, limits)
         if mode == "bands":
@@ -146,9 +148,13 @@ def doubted() -> Iterator[None]:
 
 
 def info(data: bytes) -> dict[str, object]:
-    """What a `.nmfc` file holds, none of it decoded: arrangement, shape, type, bytes by section, what goes with it."""
+    """What a `.nmfc` file holds, none of it decoded: arrangement, shape, type, bytes by section, what goes with it.
+
+    "low" and "high" are what 0 and 1 of floats stood for; whole numbers stand for themselves, and have None there.
+    """
     opened = open_container(data)
     header, meta = opened.header, opened.meta
+    low, high = (header.low, header.high) if header.dtype.kind == "f" else (None, None)
     found: dict[str, object] = {
         "arrangement": opened.container.mode,
         "images": header.shape[0],
@@ -157,8 +163,8 @@ def info(data: bytes) -> dict[str, object]:
         "channels": header.shape[3] if len(header.shape) == 4 else 1,
         "mode": mode_of(header.shape, meta.alpha is not None),
         "dtype": header.dtype.name,
-        "low": header.low,
-        "high": header.high,
+        "low": low,
+        "high": high,
         "single": header.single,
         **told(opened.container, header),
         "bytes": opened.size,

@@ -6,9 +6,10 @@ scales    varints: k, then k numbers S_j.
 weights   the table (tables.py), k x rows, of the integers w.
 maps      the table, (k * channels) x columns, of the integers h, channel by channel of each part.
 
-V (rows x channels * columns) is (sum over j of S_j w_j h_j) / 2^36 of the largest value that pixels have; a pixel is
-that, rounded to a whole number if its type is (halves up), at most the largest. No sum is above 2^53: it is exact in
-float64. What follows is done in float64 too: times the largest value, divided by 2^36, 0.5 more, rounded down.
+Row j * channels + c of `maps` is channel c of part j. The value in row y, column x and channel c comes of the sum over
+j of S_j w_j,y h_j,c,x, which is below 2^53, so exact in float64, as what follows is computed too: a whole number is the
+sum times the largest value of the type, divided by 2^36, 0.5 more, rounded down, at most the largest value; a float is
+min(sum / 2^36, 1), rounded to its type.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ codes     a byte, the logarithm of the lanes; varints: pictures a chunk, then th
           the streams of contexts.code_codes, one a chunk.
 origin    instead of `parts` and `curve`, where they are those of another file: its SHA-256 over these two sections.
 
-A picture is x = sum over parts of code * steps_j * m_j, an integer; its level the curve at x (tone.py), in 1/256 of a
-grey level; its value (level * white + 32640) div 65280 in whole numbers, level * white / (65280 * 65535) as floats.
+A value of a picture is x = sum over parts of code * steps_j * m_j, an integer; its level the curve at x (tone.py), in
+1/256 of a grey level; from it (level * white + 32640) div 65280 in whole numbers, level * white / (65280 * 65535) in
+float64, rounded to the type, as a float.
 
 A reader refuses what no writer makes, as it would keep it at work for hours: more parts than a picture has values; more
 weights than 32 for each byte of `contexts`; more decisions in `codes` than 2^23, 4 for each value of all pictures and

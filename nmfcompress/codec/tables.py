@@ -1,14 +1,15 @@
 """Tables and planes of integers <-> bytes: factors, parts, steps; whatever has neighbours that are alike.
 
-A stream: a byte, in which bit 7 says that entries are predicted and bits 0 to 3 are the logarithm of the lanes; then
-the decisions (entropy.py) of all planes side by side, from coarse to fine: entry (0, 0); then, for s = the largest
-power of two below the longer side, s / 2, ... 1, three sets, in this order: rows that are odd multiples of s with
-columns that are even ones, rows even with columns odd, both odd; of each set plane by plane, row by row. An entry of
-the first set has two neighbours, above and below at distance s; of the second two, left and right; of the third these
-four. A neighbour that lies outside counts as the one opposite. Predicted, what is coded is the entry less the mean of
-its neighbours, rounded down (with a sign); else the entry itself (with a sign only if bit 6 is set). Its context is the
-length in bits of the difference between the largest and the smallest neighbour if predicted, else of the sum of their
-magnitudes (of four, half of it), at most 15; and the number of the plane, where there are not more than 8.
+A stream: a byte, in which bit 7 says that entries are predicted, bit 6 (always set with it) that what is coded has
+signs, and bits 0 to 3 are the binary logarithm of the lanes; then the decisions (entropy.py) of all planes side by
+side, from coarse to fine, one call of integers a set: entry (0, 0) of all planes; then, for s = the largest power of
+two that is less than the longer side, s / 2, ... 1, three sets: rows that are odd multiples of s with columns that are
+even ones, rows even with columns odd, both odd; each plane by plane, row by row. An entry of the first has two
+neighbours, above and below at distance s; of the second two, left and right; of the third these four; entry (0, 0) has
+one, a 0. A neighbour that lies outside counts as the one opposite. Predicted, what is coded is the entry less the mean
+of its neighbours, rounded down; else the entry itself. Its context is c, the length in bits of the difference between
+the largest and the smallest neighbour if predicted, else of the sum of their magnitudes (of four, half of it, rounded
+down), at most 15; where there are not more than 8 planes each has such contexts of its own, c + 16 times its number.
 """
 
 from __future__ import annotations

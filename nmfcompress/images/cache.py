@@ -79,5 +79,5 @@ class Cache:
         needed = self.shape[0] * self._image
         return TooLarge(
             f"{self.shape[0]:,} decoded pictures need {size(needed)} in the temporary folder {display(self._folder)}, "
-            f"which has {size(free)} free (set TMPDIR to a folder with room, or pass --max-memory to hold them)"
+            f"which has {size(free)} free (set TMPDIR to a folder with room, or allow the memory to hold them)"
         )

@@ -24,7 +24,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
-from .limits import WORK_BYTES, Limits, size
+from .limits import WORK_BYTES, Limits
 from .sniff import HEAD, describe
 
 # Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
@@ -109,7 +109,7 @@ def _stream(source: str | bytes | os.PathLike[str], name: str | None, limits: Li
             return
         data = file.read(limits.max_memory + 1)  # a pipe has no size to ask for, and cannot be rewound
         if len(data) > limits.max_memory:
-            raise TooLarge(f"is longer than --max-memory, {size(limits.max_memory)} (pass more, or a file)", name)
+            raise TooLarge(limits.too_long(), name)
         yield io.BytesIO(data)
 
 

@@ -39,10 +39,13 @@ class Limits:
         Bytes, for reading the input and for the work on it together. Default: half of what is free.
     max_pixels : int
         Pixels of one picture.
+    options : bool
+        They come from the command line: messages speak of its options.
     """
 
     max_memory: int = field(default_factory=lambda: free_memory() // 2)
     max_pixels: int = DEFAULT_MAX_PIXELS
+    options: bool = False
 
     @property
     def loaded(self) -> int:
@@ -55,9 +58,9 @@ class Limits:
     def admit(self, nbytes: int, what: str, instead: str = "") -> None:
         """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`; `instead` is another way."""
         if nbytes > self.max_memory:
-            allowed = f"--max-memory is {size(self.max_memory)}"
+            allowed, enough = f"{self._called('memory')} is {size(self.max_memory)}", self._asked("memory", ask(nbytes))
             instead = f"; {instead}" if instead else ""
-            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} (pass --max-memory {ask(nbytes)}{instead})")
+            raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} ({enough}{instead})")
 
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
@@ -67,7 +70,17 @@ class Limits:
 
     def too_many(self, pixels: int, what: str) -> str:
         """What to say of a picture whose header says that it has so many pixels."""
-        return f"its header says {what}, at most {self.max_pixels:,} are read (pass --max-pixels {pixels})"
+        return f"its header says {what}, at most {self.max_pixels:,} are read ({self._asked('pixels', str(pixels))})"
+
+    def too_long(self) -> str:
+        """What to say of a pipe that does not end."""
+        return f"is longer than {self._called('memory')}, {size(self.max_memory)} (pass more, or a file)"
+
+    def _called(self, what: str) -> str:
+        return f"--max-{what}" if self.options else f"max_{what}"
+
+    def _asked(self, what: str, value: str) -> str:
+        return f"pass {'' if self.options else 'limits with '}{self._called(what)} {value}"
 
     def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
@@ -106,11 +119,11 @@ def size(nbytes: int) -> str:
 
 
 def ask(nbytes: int) -> str:
-    """The smallest round --max-memory that admits `nbytes`."""
+    """The smallest round `max_memory` that admits `nbytes`."""
     return f"{-(-nbytes // 10**6)}MB" if nbytes < 10**9 else f"{-(-nbytes // 10**9)}GB"
 
 
 def limits_of(max_memory: int | None, max_pixels: int | None = None) -> Limits:
-    """Limits with this much memory and so many pixels of a picture, or with the default for None."""
-    pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    return Limits(max_pixels=pixels) if max_memory is None else Limits(max_memory, pixels)
+    """Limits with what the command line says of memory and of the pixels of a picture, or with the default for None."""
+    given = {"max_memory": max_memory, "max_pixels": max_pixels}
+    return Limits(**{name: value for name, value in given.items() if value is not None}, options=True)

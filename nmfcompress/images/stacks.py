@@ -125,7 +125,7 @@ def read_stack(
             count = count_frames(single, name=known, limits=limits)
             return _stacked(read_frames(single, name=known, gray=gray, limits=limits), count, [known], resize, limits)
     if resize is not None:
-        raise UsageError("--resize is for folders and lists of pictures, not for archives")
+        raise UsageError("resize is for pictures, and folders and lists of them (expected no archive)")
     stack = read_archive(
         single, name=known, key=key, axis=axis, order=order, split=split, collection=collection, limits=limits
     )
@@ -145,8 +145,9 @@ def _stacked(
 ) -> Stack:
     """Pictures in one array, the first of which sets shape and type."""
     notes: dict[str, list[str]] = defaultdict(list)
+    pictures = (resized(picture, resize) for picture in pictures)
     first = next(pictures)
-    like = _resized(first.pixels, resize)
+    like = first.pixels
     shape, done = (count, *like.shape), 0
     large = count * like.nbytes > limits.loaded
     images = np.empty((0, *like.shape) if large else shape, like.dtype)
@@ -154,7 +155,7 @@ def _stacked(
         for place, picture in enumerate(chain([first], pictures)):
             name = names[place % len(names)]
             with about(name):
-                pixels = _like(_resized(picture.pixels, resize), picture, images, first)
+                pixels = _like(picture, images, first)
                 if cache is None:
                     images[place] = pixels
                 else:
@@ -186,8 +187,9 @@ def _counted(note: str, where: list[str], count: int) -> str:
     return f"{note} ({len(where):,} of {count:,} images, {'the first ' if len(where) > 1 else ''}{where[0]})"
 
 
-def _like(pixels: np.ndarray, picture: Picture, images: np.ndarray, first: Picture) -> np.ndarray:
+def _like(picture: Picture, images: np.ndarray, first: Picture) -> np.ndarray:
     """The pixels, brought to the collection's channels where that loses nothing; an InputError where they differ."""
+    pixels = picture.pixels
     h, w = pixels.shape[:2]
     if (h, w) != images.shape[1:3]:
         W, H = images.shape[2], images.shape[1]
@@ -204,11 +206,17 @@ def _like(pixels: np.ndarray, picture: Picture, images: np.ndarray, first: Pictu
     return pixels
 
 
-def _resized(pixels: np.ndarray, resize: tuple[int, int] | None) -> np.ndarray:
-    if resize is None or pixels.shape[1::-1] == resize:
-        return pixels
+def resized(picture: Picture, size: tuple[int, int] | None) -> Picture:
+    """The picture at this width and height (Lanczos), its alpha too; as it is where None."""
+    if size is None or picture.pixels.shape[1::-1] == size:
+        return picture
+    alpha = None if picture.alpha is None else _scaled(picture.alpha, size)
+    return replace(picture, pixels=_scaled(picture.pixels, size), alpha=alpha)
+
+
+def _scaled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     planes = np.moveaxis(pixels[:, :, None] if pixels.ndim == 2 else pixels, 2, 0).astype(np.float32)
-    done = [np.asarray(Image.fromarray(plane).resize(resize, Image.Resampling.LANCZOS)) for plane in planes]
+    done = [np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS)) for plane in planes]
     scaled = np.stack(done, axis=2) if pixels.ndim == 3 else done[0]
     top = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
     whole = scaled if pixels.dtype.kind == "f" else np.rint(scaled)

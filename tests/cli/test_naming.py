@@ -137,6 +137,13 @@ def test_a_single_picture_gets_its_name_back(run, tmp_path):
     done = run("decompress", "p.nmfc", "q.nmfc", "-O", "two")
     assert done.code == 0, done.err
     assert written(tmp_path / "two") == ["photo.tif", "q.png"]
+    for source, file, name in (("in/b", "photo.nmfc", "photo.tif"), ("in/c", "scan.nmfc", "d/scan.png")):
+        picture(tmp_path / "in/c/d/scan.png")
+        assert run("compress", "-r", source, "-k", 2, "-o", file, "-f").code == 0
+        assert containers.opened_bytes((tmp_path / file).read_bytes()).meta.names == (name,)
+        os.replace(tmp_path / file, tmp_path / "other.nmfc")
+        assert run("decompress", "other.nmfc", "-O", f"from-{file}").code == 0
+        assert written(tmp_path / f"from-{file}") == [name]
     done = run("compress", "-", "-k", 2, "-o", "r.nmfc", input=(tmp_path / "in/photo.tif").read_bytes())
     assert containers.opened_bytes((tmp_path / "r.nmfc").read_bytes()).meta.names == ()
 

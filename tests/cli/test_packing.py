@@ -13,6 +13,7 @@ from commands import COMMAND, SAMPLES, environment, one_line, picture, real, ton
 from PIL import Image
 
 import nmfcompress
+from nmfcompress.codec.opened import open_container
 
 DIGITS = SAMPLES / "digits.npz"
 FEW = (DIGITS, "--limit", 120)
@@ -249,6 +250,12 @@ def test_nothing_is_overwritten(run, tmp_path):
         ((), 2, "-k/--rank"),
         (("-o", "x.nmfc", "--target-size", "many"), 2, "--target-size"),
         (("-o", "x.nmfc", "-k", "999"), 1, "999"),
+        (("-o", "x.png", "--to", "nmfc", "-k", "2"), 2, "-o ends in .png, and --to says nmfc"),
+        (("-o", "x.nmfc", "--to", "tif", "-k", "2"), 2, "-o ends in .nmfc, and --to says tif"),
+        (("-o", "x.jpg", "--to", "png", "-k", "2"), 2, "-o ends in .jpg, and --to says png"),
+        (("-o", "x.nmfc", "-k", "2", "-O", "out"), 2, "does not go with -O"),
+        (("-o", "x.png", "-k", "2", "-O", "out"), 2, "does not go with -O"),
+        (("-o", "x.nmfc", "-k", "2", "--step", "9", "--l1", "1e-3"), 2, "--l1 is for one picture by its rows"),
     ],
 )
 def test_wrong_words(run, tmp_path, words, code, found):
@@ -284,3 +291,36 @@ def test_what_only_rows_heed_is_said(run, tmp_path):
     picture(tmp_path / "a.png", "L")
     assert "is for" not in run("compress", "a.png", "-o", "a.nmfc", "-k", 2, "--divergence", "kl").err
     assert "--divergence is for" in run("compress", "a.png", "-o", "b.nmfc", "--step", 40, "--divergence", "kl").err
+    idle = ("-n", 7, "--init", "random", "--inner", 1, "--restarts", 2)
+    words = "--iterations, --inner, --init, --restarts are for arrangement rows without a target"
+    assert words in run("compress", *FEW, "-o", "e.nmfc", "-k", 4, *idle).err
+    said = run("compress", "a.png", "-o", "c.nmfc", "--arrangement", "rows", "--target-size", 900, *idle, "--json")
+    assert words in said.err
+    assert [note for note in json.loads(said.out)["notes"] if words in note]
+
+
+def test_one_picture_is_resized_with_its_alpha(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    pixels = np.dstack([tones(20, 30), tones(20, 30)[::-1]])
+    for name in ("a.png", "in/a.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    for source in ("a.png", "in"):
+        said = run("compress", source, "-k", 2, "-o", "a.nmfc", "-f", "--resize", "9x7")
+        assert said.code == 0, said.err
+        opened = open_container((tmp_path / "a.nmfc").read_bytes())
+        assert opened.header.shape[:3] == (1, 7, 9)
+        assert opened.meta.alpha.shape == (7, 9)
+    said = run("compress", "a.png", "-k", 2, "-o", "c.nmfc", "--resize", "60000x60000")
+    assert said.code == 1
+    one_line(said.err, "--max-pixels")
+    said = run("compress", *FEW, "-k", 2, "-o", "c.nmfc", "--resize", "9x7")
+    assert said.code == 2
+    one_line(said.err, "--resize is for pictures, and folders and lists of them")
+
+
+def test_bands_of_a_patch_are_no_parts(run, tmp_path):
+    """`-k` beside `--step`, of one picture, was held against the smaller side of V, which nothing factorizes then."""
+    Image.fromarray(tones(20, 30)).save(tmp_path / "a.png")
+    said = run("compress", "a.png", "-k", 70, "--step", 9, "-o", "a.nmfc")
+    assert said.code == 0, said.err
+    assert "rank is 70 (patches has at most 64 here)" in said.err

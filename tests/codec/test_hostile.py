@@ -148,5 +148,5 @@ def test_what_takes_more_than_there_is_names_the_option() -> None:
         SECTIONS["maps"]: encode_table(np.ones((1, 2**10), int)),
         SECTIONS["scales"]: b"\1\1",
     }
-    with pytest.raises(TooLarge, match="--max-memory"):
+    with pytest.raises(TooLarge, match="max_memory is"):
         open_container(listed(sorted(sections.items()), ROWS)).pictures(limits=Limits(2**30))

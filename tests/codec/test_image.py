@@ -78,12 +78,26 @@ def test_pictures_and_collections_are_told_apart() -> None:
         decode_stack(rows_file(), index=1)
 
 
+@pytest.mark.parametrize("rank", [0, -1, 2.5, True, "3", np.arange(2)])
+def test_a_rank_is_a_whole_number(rank: object) -> None:
+    for data, decode in ((rows_file(), decode_image), (stack_file(), decode_stack)):
+        with pytest.raises(UsageError, match="rank is"):
+            decode(data, rank=rank)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("index", [1.5, "1", True, [[0, 1]], [[0], [1, 2]], [None], {}, [0, 2.0]])
+def test_an_index_is_whole_numbers(index: object) -> None:
+    with pytest.raises(UsageError, match="index is"):
+        decode_stack(stack_file(), index=index)
+
+
 @pytest.mark.parametrize("dtype", PEAKS)
 def test_info_tells_what_is_inside(dtype: str) -> None:
     data = encode_image(picture(20, 16, dtype, colour=True), rank=2)
     found = info(data)
     assert (found["width"], found["height"], found["channels"], found["images"]) == (16, 20, 3, 1)
     assert (found["dtype"], found["bytes"], found["single"]) == (dtype, len(data), True)
+    assert (found["low"], found["high"]) == ((0, 1) if dtype.startswith("float") else (None, None))
     assert found["bits_per_pixel"] == pytest.approx(8 * len(data) / 320)
     assert found["ratio"] == pytest.approx(960 * np.dtype(dtype).itemsize / len(data))
     sections = found["sections"]
@@ -94,7 +108,7 @@ def test_info_tells_what_is_inside(dtype: str) -> None:
 
 def test_more_than_memory_allows_is_refused_before_it_is_made() -> None:
     opened = open_container(rows_file())
-    with pytest.raises(TooLarge, match="--max-memory"):
+    with pytest.raises(TooLarge, match="max_memory is"):
         opened.pictures(limits=Limits(max_memory=100))
     with pytest.raises(NmfcError):
         opened.pictures(rank=0)

@@ -164,7 +164,7 @@ def test_more_pictures_than_are_ever_read() -> None:
 
 def test_memory_is_that_of_one_picture_and_of_what_comes_out() -> None:
     opened = open_container(with_head(3, 4000, 4000, 3))
-    with pytest.raises(TooLarge, match="--max-memory"):
+    with pytest.raises(TooLarge, match="max_memory is"):
         opened.pictures(np.array([0]), limits=Limits(2**30))
     header = Header((24, 512, 768, 3), np.dtype(np.uint8))
     for jobs in (1, 2, 64):

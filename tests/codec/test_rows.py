@@ -162,5 +162,5 @@ def test_wrong_counts_are_refused() -> None:
     for shape in ((1, 20, 17), (1, 21, 16), (1, 20, 16, 3)):
         with pytest.raises(InputError):
             read_rows(good, Header(shape, np.dtype("uint8"), single=True))
-    with pytest.raises(TooLarge, match="--max-memory"):
+    with pytest.raises(TooLarge, match="max_memory is"):
         read_rows(good, header, Limits(max_memory=1000))

@@ -139,7 +139,7 @@ def test_resize_keeps_what_is_constant_and_makes_no_new_levels(tmp_path):
 
 def test_resize_is_not_for_archives(tmp_path):
     np.savez(tmp_path / "a.npz", images=GREYS)
-    with pytest.raises(UsageError, match="--resize"):
+    with pytest.raises(UsageError, match="resize is for pictures"):
         read_stack(tmp_path / "a.npz", resize=(3, 3))
 
 
