@@ -174,7 +174,8 @@ def display(name: str | bytes | Path) -> str:
     Control characters, line separators, marks that turn the writing direction and bytes that are not UTF-8
     are shown escaped (\\n, \\x1b, \\u202e); everything else is as it is.
     """
-    return "".join(_escaped(char) for char in os.fsdecode(name))
+    text = os.fsdecode(name)
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(char: str) -> str:
