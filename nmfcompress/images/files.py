@@ -72,7 +72,7 @@ def writing(
             raise OutputError("is an input, which is never overwritten")
         if status is not None and not overwrite:
             raise OutputError(EXISTS)
-        final = os.path.realpath(path)
+        final = os.path.realpath(path) if os.path.islink(path) else os.path.join(os.getcwd(), path)
         folder = os.path.dirname(final)
         temporary = os.path.join(folder, f".nmfc-{secrets.token_hex(8)}")
         try:
