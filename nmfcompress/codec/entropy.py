@@ -273,7 +273,7 @@ class Adaptive:
     def learn(self, which: np.ndarray, bits: np.ndarray) -> None:
         """Count bits (n,) under their contexts."""
         contexts = len(self._counts) // 2
-        self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts)
+        np.add.at(self._counts, which + contexts * bits, 1)
         self._most += len(which)
         if self._most > self._limit:  # before that no context can be
             zero, one = self._counts[:contexts], self._counts[contexts:]
