@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,17 +57,42 @@ class Measured:
     ssim: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PictureFit:
-    """One picture, factorized by its rows: `reconstruction` has the shape and type of the pixels, `fit.H` its parts."""
+    """One picture, factorized by its rows, and what shows how near that came, each computed when it is asked for.
 
+    Parameters
+    ----------
+    pixels, settings, mask
+        As they went into `fit_picture`.
+    fit : Factorization
+        `fit.H` are its parts.
+    """
+
+    pixels: np.ndarray
+    settings: Fit
+    mask: np.ndarray | None
     fit: Factorization
-    reconstruction: np.ndarray
-    measured: Measured
+
+    @cached_property
+    def reconstruction(self) -> np.ndarray:
+        """W H, of the shape and type of the pixels."""
+        return to_pixels(restore_rows(self.fit.W @ self.fit.H, self.pixels.shape), self.pixels.dtype)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """How near the reconstruction came."""
+        pixels, mask = self.pixels, self.mask
+        counted = None if mask is None else mask.reshape(mask.shape + (1,) * (pixels.ndim - 2))
+        return Measured(
+            _floor(arrange_rows(pixels), self.settings, mask),
+            metrics.psnr(pixels, self.reconstruction, counted),
+            metrics.ssim(pixels, self.reconstruction) if mask is None else None,
+        )
 
     def part(self, j: int) -> np.ndarray:
         """The rank-1 part w_j h_j as a picture of floats."""
-        return restore_rows(np.outer(self.fit.W[:, j], self.fit.H[j]), self.reconstruction.shape)
+        return restore_rows(np.outer(self.fit.W[:, j], self.fit.H[j]), self.pixels.shape)
 
 
 @dataclass(frozen=True)
@@ -111,17 +137,8 @@ def fit_picture(
     mask : array of bool, shape (h, w), optional
         True = known.
     """
-    V = arrange_rows(pixels)
     known = None if mask is None else arrange_mask(mask, pixels.shape)
-    fit = factorize_as(V, settings, known, on_sweep).sorted()
-    reconstruction = to_pixels(restore_rows(fit.W @ fit.H, pixels.shape), pixels.dtype)
-    counted = None if mask is None else mask.reshape(mask.shape + (1,) * (pixels.ndim - 2))
-    measured = Measured(
-        _floor(V, settings, mask),
-        metrics.psnr(pixels, reconstruction, counted),
-        metrics.ssim(pixels, reconstruction) if mask is None else None,
-    )
-    return PictureFit(fit, reconstruction, measured)
+    return PictureFit(pixels, settings, mask, factorize_as(arrange_rows(pixels), settings, known, on_sweep).sorted())
 
 
 def fit_collection(

@@ -283,7 +283,8 @@ def _prepared(
     shown = shown and doing.prepared < GALLERY_ROWS and doing.prepared * picture.pixels.size < GALLERY_SAMPLES
     doing.prepared += 1
     sizes = None if work.report is None else work.report.sizes(max(len(work.found), doing.count))
-    job = Job(source.path, item, work.fit, mask, tuple(paths), kind, _sweeps_wanted(work), shown, sizes)
+    figures = console.wants_figures or shown or work.report is not None
+    job = Job(source.path, item, work.fit, mask, tuple(paths), kind, _sweeps_wanted(work), shown, figures, sizes)
     finish = partial(_finish, work, doing, item, paths, shared, (*batch.notes, *said))
     return _step(doing, later, job=job, finish=finish, counts=True)
 
@@ -303,16 +304,19 @@ def _finish(
     for what, path in paths.items():
         _write(work, path, made.files[what])
     console.notes(source.path, made.lost)
-    outcome = replace(made.outcome, outputs=(*paths.values(), *shared), notes=(*notes, *made.lost))
     work.count += 1
+    curve = Curve(display(source.path), item.image, item.label, made.records)
     if made.records:
-        curve = Curve(display(source.path), item.image, item.label, made.records)
         if "csv" in work.writing.what:
             work.log.add(curve)
         if work.writing.plot is not False and len(work.curves) < PLOTTED:
             work.curves.append(curve)
-        if work.report is not None:
-            work.report.add(outcome, made.shown, curve)
+    if made.outcome is None:
+        console.counts(made.converged)
+        return
+    outcome = replace(made.outcome, outputs=(*paths.values(), *shared), notes=(*notes, *made.lost))
+    if work.report is not None:
+        work.report.add(outcome, made.shown, curve)
     if made.pixels is not None:
         doing.gallery.append((item.picture.pixels, made.pixels, _beside(item, outcome)))
     console.done(outcome)

@@ -151,18 +151,26 @@ class Console:
             self._bar.set_postfix_str(words, refresh=False)
             self._bar.update()
 
+    @property
+    def wants_figures(self) -> bool:
+        """Whether those of one more result are shown: of a hundred thousand the summary has no more rows than of 20."""
+        return self.talk.json or (not self.talk.quiet and len(self.outcomes) < SUMMARY_ROWS)
+
     def done(self, outcome: Outcome) -> None:
         """A result: its JSON line now, its row in the summary at the end."""
-        if not self._of_all:
-            self._close_bar()
-        self.finished += 1
+        self.counts(outcome.converged)
         if self.talk.json:
             with self._beside_bar():
                 click.echo(outcome.to_json())
-        elif not self.talk.quiet:
-            self._unsettled |= not outcome.converged
-            if len(self.outcomes) < SUMMARY_ROWS:  # of a hundred thousand no more are shown
-                self.outcomes.append(outcome)
+        elif self.wants_figures:
+            self.outcomes.append(outcome)
+
+    def counts(self, converged: bool) -> None:
+        """A result whose figures are not shown."""
+        if not self._of_all:
+            self._close_bar()
+        self.finished += 1
+        self._unsettled |= not converged
 
     def passes_over(self) -> None:
         """A result that is there already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -138,9 +139,13 @@ def content(source: Source, limits: Limits) -> str | bytes:
     """What the doors read: a path, or the bytes that came through stdin or another pipe."""
     if source.path == STDIN:
         return stdin_bytes(limits)
-    if os.path.isdir(source.path):
+    try:
+        mode = os.stat(source.path).st_mode
+    except (OSError, ValueError):
+        return source.path  # whoever opens it says what is wrong
+    if stat.S_ISDIR(mode):
         raise InputError("is a folder (pass -r to take the pictures in it)", display(source.path))
-    if Path(source.path).exists() and not os.path.isfile(source.path):
+    if not stat.S_ISREG(mode):
         try:
             with open(source.path, "rb") as file:
                 return _piped(file, display(source.path), limits)

@@ -42,8 +42,8 @@ class Job:
         Of "image", "basis", "compare" and "nmfc".
     kind : str
         Of the image.
-    sweeps, pixels : bool
-        Whether the losses of all sweeps are wanted, and the reconstruction.
+    sweeps, pixels, figures : bool
+        Whether the losses of all sweeps are wanted, the reconstruction, and the outcome.
     sizes : Sizes, optional
         Of the pictures of a page, if they are wanted.
     """
@@ -56,6 +56,7 @@ class Job:
     kind: str
     sweeps: bool
     pixels: bool
+    figures: bool
     sizes: Sizes | None = None
 
     @property
@@ -69,7 +70,8 @@ class Job:
 class Made:
     """What came of it: `files` are bytes by what they are, `lost` says what they could not hold."""
 
-    outcome: Outcome
+    converged: bool
+    outcome: Outcome | None
     files: dict[str, bytes]
     lost: tuple[str, ...]
     records: tuple[SweepRecord, ...]
@@ -82,11 +84,7 @@ def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Mad
     item, picture, began = job.item, job.item.picture, time.perf_counter()
     found = fit_picture(picture.pixels, job.fit, job.mask, on_sweep)
     coded = _coded(item, found, job.mask) if "nmfc" in job.wanted else None
-    h, w = picture.pixels.shape[:2]
-    outcome = Outcome.of(
-        job.fit, found.fit, found.measured, input=job.name, image=item.image, label=item.label, width=w, height=h,
-        mode=picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, picture.pixels),
-    )  # fmt: skip
+    outcome = _outcome(job, found, coded, began) if job.figures or "compare" in job.wanted else None
     files: dict[str, bytes] = {}
     lost = nothing_left(found.fit, job.fit)
     for what in job.wanted:
@@ -94,13 +92,24 @@ def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Mad
             files[what], notes = coded.data, coded.notes
         elif what == "image":
             files[what], notes = encode_picture(replace(picture, pixels=found.reconstruction), job.kind)
-        else:
-            shown = _parts(found, job.fit.rank) if what == "basis" else _compared(picture, found, outcome)
-            files[what], notes = png(shown), ()
+        elif what == "basis":
+            files[what], notes = png(_parts(found, job.fit.rank)), ()
+        elif outcome is not None:
+            files[what], notes = png(_compared(picture, found, outcome)), ()
         lost += notes
     records = found.fit.records if job.sweeps else ()
     on_page = None if job.sizes is None else _shown(picture, found, job.sizes)
-    return Made(outcome, files, lost, records, found.reconstruction if job.pixels else None, on_page)
+    pixels = found.reconstruction if job.pixels else None
+    return Made(found.fit.converged, outcome, files, lost, records, pixels, on_page)
+
+
+def _outcome(job: Job, found: PictureFit, coded: Coded | None, began: float) -> Outcome:
+    """What is told of it, of which the measuring takes as long as a few sweeps."""
+    item, (h, w) = job.item, found.pixels.shape[:2]
+    return Outcome.of(
+        job.fit, found.fit, found.measured, input=job.name, image=item.image, label=item.label, width=w, height=h,
+        mode=item.picture.mode, seconds=round(time.perf_counter() - began, 4), **_sizes(coded, found.pixels),
+    )  # fmt: skip
 
 
 def matrix_of(picture: Picture) -> tuple[int, int]:

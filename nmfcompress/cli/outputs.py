@@ -52,6 +52,7 @@ class Outputs:
         ]
         self.inputs = {found for path in paths if (found := file_id(path)) is not None}
         self._claimed: set[str] = set()
+        self._made: set[str] = set()  # folders
 
     def beside(self, source: Source, stem: str, ending: str) -> str:
         """The path of an output of one source: below the folder as the source is below its own."""
@@ -113,8 +114,9 @@ class Outputs:
     def write(self, path: str, data: bytes) -> None:
         """Write one output, whole or not at all."""
         folder = os.path.dirname(path)
-        if folder:
+        if folder and folder not in self._made:
             make_folder(folder)
+            self._made.add(folder)
         write_bytes(path, data, overwrite=self.writing.overwrite, inputs=self.inputs)
 
     def log(self, curves: Sequence[Curve]) -> str | None:

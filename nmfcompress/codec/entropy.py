@@ -23,6 +23,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -77,6 +78,11 @@ class Writer:
         self._calls.append((np.asarray(values, dtype=bool), np.asarray(zeros, dtype=np.uint16)))
         return self._calls[-1][0]
 
+    def calls(self, values: np.ndarray, zeros: np.ndarray, ends: Sequence[int]) -> None:
+        """Record what several calls of `bits` would, for the one chunk there is: (n,), of which each ends at `ends`."""
+        for first, end in pairwise((0, *(ends[-1:] if self._lanes == 1 else ends))):  # one lane knows no calls
+            self.bits(values[None, first:end], zeros[None, first:end])
+
     def finish(self) -> list[bytes]:
         """The streams, one a chunk."""
         if self._chunks == self._lanes == 1:
@@ -110,17 +116,17 @@ class Writer:
 
     def _narrow(self) -> bytes:
         """The stream of one lane: a step has one decision, for which plain numbers are 20 times faster than arrays."""
-        steps = [(values[0].tolist(), zeros[0].tolist()) for values, zeros in self._calls]
+        nothing = np.empty(0, np.uint16)
+        values, zeros = (np.concatenate([nothing, *(call[i][0] for call in self._calls)])[::-1] for i in (0, 1))
         self._calls.clear()
+        start, zeros = values * zeros, zeros.astype(np.int64)
+        width = np.where(values, ONE - zeros, zeros)
         state, words = LOW, []
-        for values, zeros in reversed(steps):
-            for value, zero in zip(reversed(values), reversed(zeros), strict=True):
-                width = ONE - zero if value else zero
-                if state >= width << (32 - BITS):
-                    words.append(state & (LOW - 1))
-                    state >>= 16
-                quotient, rest = divmod(state, width)
-                state = (quotient << BITS) + rest + (zero if value else 0)
+        for w, first in zip(width.tolist(), start.tolist(), strict=True):
+            if state >= w << (32 - BITS):
+                words.append(state & (LOW - 1))
+                state >>= 16
+            state += state // w * (ONE - w) + first
         return state.to_bytes(4, "little") + np.array(words[::-1], "<u2").tobytes()
 
 
@@ -269,7 +275,7 @@ class Adaptive:
     def learn(self, which: np.ndarray, bits: np.ndarray) -> None:
         """Count bits (n,) under their contexts."""
         contexts = len(self._counts) // 2
-        self._counts += np.bincount(which + contexts * bits, minlength=2 * contexts)
+        np.add.at(self._counts, which + contexts * bits, 1)
         self._most += len(which)
         if self._most > self._limit:  # before that no context can be
             zero, one = self._counts[:contexts], self._counts[contexts:]
@@ -282,6 +288,7 @@ class Adaptive:
 EVEN = ONE // 2
 LENGTHS = 33  # of magnitudes in bits
 BEYOND = "a number in it is beyond 32 bits: it is damaged"
+ABOVE, NEGATIVE, LONGER, SECOND, PLACES = 0, 1, 1, LENGTHS - 1, 2 * LENGTHS - 1  # where a context learns what
 
 
 class AdaptiveIntegers:
@@ -295,27 +302,27 @@ class AdaptiveIntegers:
     """
 
     def __init__(self, contexts: int, signed: bool = True, limit: int = 1024):
-        self._signed = signed
-        self._zero, self._sign = Adaptive(contexts, limit), Adaptive(contexts, limit)
-        self._length, self._second = Adaptive(contexts * LENGTHS, limit), Adaptive(contexts * LENGTHS, limit)
+        self._signed, self._learned = signed, Adaptive(contexts * PLACES, limit)
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n integers under the contexts `which` (n,); returns them, int64."""
         if values is not None:
-            self._write(coder, values, which)
+            bits, zeros, ends = self.decisions(values, which, [len(values)])
+            for first, end in pairwise((0, *ends)):
+                coder.bits(bits[None, first:end], zeros[None, first:end])
             return values
-        there = self._zero.code(coder, None, which)
-        found = np.zeros(len(which), dtype=np.int64)
+        contexts, found = which * PLACES, np.zeros(len(which), dtype=np.int64)
+        there = self._learned.code(coder, None, contexts + ABOVE)
         places = np.flatnonzero(there)
         if not len(places):
             return found
-        contexts, negative = which[places], np.zeros(len(places), dtype=bool)
+        contexts, negative = contexts[places], np.zeros(len(places), dtype=bool)
         if self._signed:
-            negative = self._sign.code(coder, None, contexts)
+            negative = self._learned.code(coder, None, contexts + NEGATIVE)
         length = np.ones(len(places), dtype=np.int64)
         open_ = np.arange(len(places))
         for step in range(1, LENGTHS):
-            open_ = open_[self._length.code(coder, None, contexts[open_] * LENGTHS + step)]
+            open_ = open_[self._learned.code(coder, None, contexts[open_] + (LONGER + step))]
             length[open_] += 1
             if not len(open_):
                 break
@@ -325,41 +332,44 @@ class AdaptiveIntegers:
         for bit in range(1, int(length.max())):
             long = np.flatnonzero(length > bit)
             if bit == 1:
-                ones = self._second.code(coder, None, contexts[long] * LENGTHS + length[long])
+                ones = self._learned.code(coder, None, contexts[long] + SECOND + length[long])
             else:
                 ones = coder.bits(None, np.full((1, len(long)), EVEN))[0]
             magnitude[long] = 2 * magnitude[long] + ones
         found[places] = np.where(negative, -magnitude, magnitude)
         return found
 
-    def _write(self, coder: Coder, values: np.ndarray, which: np.ndarray) -> None:
-        """The same decisions where all are known: what no other decision of the call depends on is computed at once."""
+    def decisions(
+        self, values: np.ndarray, which: np.ndarray, ends: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
+        """What calls of `code` that end at `ends` decide on known integers: bits, zeros, ends of the calls of `bits`.
+
+        All that one call asks is learned at once: no two of its questions have a context in common.
+        """
         size = np.abs(values)
-        there = size > 0
-        self._zero.code(coder, there, which)
-        size, contexts = size[there], which[there]
-        if not len(size):
-            return
-        if self._signed:
-            self._sign.code(coder, values[there] < 0, contexts)
-        length, contexts = bit_lengths(size), contexts * LENGTHS
-        if (longest := int(length.max())) >= LENGTHS:
+        length = bit_lengths(size)
+        if (longest := int(length.max(initial=0))) >= LENGTHS:
             raise InputError(BEYOND)
-        step = np.arange(1, longest + 1)[:, None]
-        asked, more = length >= step, length > step
-        longer, under = more[asked], (contexts + step)[asked]
-        likely = self._length.zeros(under)
-        self._length.learn(under, longer)
-        ends = asked.sum(axis=1).cumsum().tolist()
-        for first, end in zip([0, *ends], ends, strict=False):
-            coder.bits(longer[None, first:end], likely[None, first:end])
-        for bit in range(1, longest):
-            long = more[bit - 1]
-            ones = size[long] >> length[long] - 1 - bit & 1 == 1
-            if bit == 1:
-                self._second.code(coder, ones, (contexts + length)[long])
-            else:
-                coder.bits(ones[None], np.full((1, len(ones)), EVEN))
+        # rows: above 0, negative, each step of the length, each bit after the first; who is asked has so many bits
+        rows = [0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)]
+        needed, steps, after = np.array(rows, np.int8)[:, None], slice(2, 2 + longest), slice(2 + longest, None)
+        size, length = size.astype(np.uint32), length.astype(np.int8)
+        asked, given = length >= needed, np.empty((len(rows), len(size)), dtype=bool)
+        given[0], given[1], given[steps] = size > 0, values < 0, length > needed[steps]
+        given[after] = size >> np.maximum(length - needed[after], 0).view(np.uint8) & 1
+        contexts = (which * PLACES).astype(np.int32)
+        under = contexts + np.arange(min(3 + longest, len(rows)), dtype=np.int32)[:, None]  # the bits after are even
+        under[2 + longest :] = contexts + SECOND + length
+        bits, zeros, counts = [], [], []
+        for first, end in pairwise((0, *ends)):
+            some = asked[:, first:end]
+            bits.append(given[:, first:end][some])
+            here = under[:, first:end][some[: len(under)]]
+            zeros.append(np.full(len(bits[-1]), EVEN))
+            zeros[-1][: len(here)] = self._learned.zeros(here)
+            self._learned.learn(here, bits[-1][: len(here)])
+            counts.append(some.sum(axis=1))
+        return np.concatenate(bits), np.concatenate(zeros), np.concatenate(counts).cumsum().tolist()
 
 
 def bit_lengths(magnitudes: np.ndarray) -> np.ndarray:

@@ -102,39 +102,44 @@ def _rows(
     coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
-    def file_of(factors: Quantized) -> Coded:
-        return coded("rows", header, meta, factors.sections(channels), len(factors.w), _mse(factors, pixels, header))
+    def file_of(factors: Quantized, mse: float) -> Coded:
+        return coded("rows", header, meta, factors.sections(channels), len(factors.w), mse)
+
+    def at(step: float) -> Coded:
+        return file_of(*_tried(coder, step, pixels, header))
 
     if coding.step is not None:
-        return file_of(coder.quantized(coding.step))
+        return at(coding.step)
     if coding.targets:
-        return meet(lambda step: file_of(coder.quantized(step)), coding, 2.0, *ROWS_STEPS)
-    return file_of(_coarsest(coder, pixels, header))
+        return meet(at, coding, 2.0, *ROWS_STEPS)
+    return file_of(*_coarsest(coder, pixels, header))
 
 
-def _mse(factors: Quantized, pixels: np.ndarray, header: Header) -> float:
-    return mse_of(factors.pixels(header), pixels)
+def _tried(coder: RowsCoder, step: float, pixels: np.ndarray, header: Header) -> tuple[Quantized, float]:
+    """The factors at this step, and their mean squared error."""
+    factors = coder.quantized(step)
+    return factors, mse_of(factors.pixels(header), pixels)
 
 
-def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> Quantized:
-    """The factors at about the coarsest step at which the quantizer costs no more than LOSS.
+def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> tuple[Quantized, float]:
+    """The factors at about the coarsest step at which the quantizer costs no more than LOSS, and their error.
 
     What it costs is about as the square of the step: each try tells where the next one ought to be.
     """
     exact = mse_of(coder.unquantized(header), pixels)
     allowed = exact * (10 ** (LOSS / 10) - 1)
     step, coarsest = coder.likely_step(exact / peak(pixels.dtype) ** 2), 0.0
-    found: Quantized | None = None
+    found: tuple[Quantized, float] | None = None
     for _ in range(TRIES):
-        factors = coder.quantized(step)
-        cost = _mse(factors, pixels, header) - exact
+        tried = _tried(coder, step, pixels, header)
+        cost = tried[1] - exact
         if cost <= allowed and step > coarsest:
-            found, coarsest = factors, step
+            found, coarsest = tried, step
         if USED * allowed <= cost <= allowed:
             break
         turn = math.sqrt(AIMED * allowed / cost) if cost > 0 else 2.0
         step = min(max(step * min(max(turn, 0.25), 4.0), ROWS_STEPS[0]), ROWS_STEPS[1])
-    return found or coder.quantized(ROWS_STEPS[0])
+    return found or _tried(coder, ROWS_STEPS[0], pixels, header)
 
 
 def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:

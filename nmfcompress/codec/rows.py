@@ -94,7 +94,8 @@ class RowsCoder:
         W, H = fit.W.T.astype(np.float64), fit.H.astype(np.float64)
         used = (W.max(axis=1) > 0) & (H.max(axis=1) > 0)
         used[0] = True
-        self._W, self._H = W[used], H[used]
+        self._W, self._H, self._blocks = W[used], H[used], as_blocks(self._V)
+        self._sizes = np.linalg.norm(self._W, axis=1), np.linalg.norm(self._H, axis=1)
 
     def unquantized(self, header: Header) -> np.ndarray:
         """The picture of the factors as they are."""
@@ -103,8 +104,7 @@ class RowsCoder:
     def quantized(self, step: float) -> Quantized:
         """Factors whose errors show as errors of about `step` grey levels of 255, of each part in each factor."""
         noise = step / 255
-        sizes = np.linalg.norm(self._W, axis=1), np.linalg.norm(self._H, axis=1)
-        m, n = self._W.shape[1], self._H.shape[1]
+        sizes, m, n = self._sizes, self._W.shape[1], self._H.shape[1]
         h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
         h = np.rint(self._H / h_steps[:, None])
         # the other factor once more, for what this one has become
@@ -118,7 +118,7 @@ class RowsCoder:
         """The codes, (k, m), for parts that have become H, (k, n): not far from what they were."""
         if self._known is not None:
             return transform(self._V, H.astype(np.float32), mask=self._known).T.astype(np.float64)
-        V = as_blocks(self._V)
+        V = self._blocks
         H = H.astype(V.dtype)
         A = np.concatenate([H @ V.read(rows).T for rows in V.rows], axis=1)
         return exact(self._W.astype(V.dtype), A, H @ H.T, near=True).astype(np.float64)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,17 +88,17 @@ class Told:
         planes, rows, columns = values.shape
         known = np.zeros((planes, rows * columns + 1), dtype=np.int64)
         known[:, :-1] = values.reshape(planes, -1)
-        self._planes, self._predicted = planes, predicted
-        self._sets: list[tuple[np.ndarray, np.ndarray]] = []
-        for targets, around in _sets(rows, columns):
-            mean, which = _expected(known[:, around], predicted)
-            self._sets.append(((known[:, targets] - mean).ravel(), which.ravel()))
+        self._values, self._predicted = values, predicted
         self._signed = predicted or bool((values < 0).any())
-        self._rough = values.size * (0.5 + 1.5 * np.log2(1 + np.abs(values).mean()))
+        self._runs: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
+        for targets, around, ends in _runs(*values.shape):
+            mean, which = _expected(known[:, around], predicted)
+            numbers, which = (_in_turn(x, ends) for x in (known[:, targets] - mean, which))
+            self._runs.append((numbers, which, [planes * end for end in ends]))
 
     def price(self) -> float:
         """Bits, nearly: of each context the entropy of the lengths, what it takes to learn them, and the rest."""
-        numbers, contexts = (np.concatenate(both) for both in zip(*self._sets, strict=True))
+        numbers, contexts = (np.concatenate([run[i] for run in self._runs]) for i in (0, 1))
         lengths = bit_lengths(np.abs(numbers))
         counts, totals = np.bincount(contexts * LENGTHS + lengths), np.bincount(contexts)
         counts, totals = counts[counts > 0], totals[totals > 0]
@@ -107,12 +108,18 @@ class Told:
         return float(entropy + learning + np.maximum(lengths - 1, 0).sum() + signs)
 
     def encoded(self) -> bytes:
-        lanes = lanes_for(self._rough)
-        writer, model = Writer(lanes), _model(self._planes, self._signed)
-        for numbers, which in self._sets:
-            model.code(writer, numbers, which)
+        values = self._values
+        lanes = lanes_for(values.size * (0.5 + 1.5 * np.log2(1 + np.abs(values).mean())))
+        writer, model = Writer(lanes), _model(len(values), self._signed)
+        for run in self._runs:
+            writer.calls(*model.decisions(*run))
         flags = self._predicted * PREDICTED | self._signed * SIGNED | lanes.bit_length() - 1
         return bytes([flags]) + writer.finish()[0]
+
+
+def _in_turn(entries: np.ndarray, ends: list[int]) -> np.ndarray:
+    """Entries (planes, n) as they are coded: set by set, of each plane by plane."""
+    return np.concatenate([entries[:, first:end].ravel() for first, end in pairwise((0, *ends))])
 
 
 def _model(planes: int, signed: bool) -> AdaptiveIntegers:
@@ -142,6 +149,19 @@ def _sets(rows: int, columns: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
 @lru_cache(64)
 def _small_sets(rows: int, columns: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     return tuple(_sets_of(rows, columns))
+
+
+def _runs(planes: int, rows: int, columns: int) -> Iterable[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """The sets again for who knows all entries: few entries one after the other, and where each ends."""
+    if planes * rows * columns <= SMALL:
+        return (_small_run(rows, columns),)
+    return ((targets, around, [len(targets)]) for targets, around in _sets(rows, columns))
+
+
+@lru_cache(64)
+def _small_run(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    targets, around = zip(*_small_sets(rows, columns), strict=True)
+    return np.concatenate(targets), np.concatenate(around, axis=1), np.cumsum([len(x) for x in targets]).tolist()
 
 
 def _sets_of(rows: int, columns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -101,7 +101,7 @@ def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.n
     something (A below zero throughout, which a penalty alone brings about) has one, too: zero.
     """
     used = _used(G)
-    scale = np.where(used, np.diag(G), 1)[:, None]
+    scale = np.where(used, G.diagonal(), 1)[:, None]
     if not used.all():
         used |= (A < 0).all(axis=1)
     others = G / scale
@@ -112,7 +112,7 @@ def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.n
 
 def _used(G: np.ndarray) -> np.ndarray:
     """Which parts are there, (k,) bool: one at the floor would ask for codes beyond all measure."""
-    diagonal = np.diag(G)
+    diagonal = G.diagonal()
     return diagonal > max(EMPTY * float(diagonal.max()), float(np.finfo(G.dtype).tiny))
 
 
@@ -149,9 +149,10 @@ def exact(
         moved = np.einsum("kp,kp->p", before, before) > tol**2 * np.einsum("kp,kp->p", x, x)
         if (done in LEAPS or (near and done == 1)) and moved.any():
             moved &= ~_leap(x, a, G)
-        if not moved.any():
+        left = np.count_nonzero(moved)
+        if not left:
             break
-        if moved.mean() < 0.7:
+        if left / len(moved) < 0.7:
             solution[:, open_columns] = x
             x, a, open_columns = x[:, moved], a[:, moved], open_columns[moved]
             coordinates = _coordinates(x, a, G)
@@ -168,7 +169,8 @@ def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> n
         part = slice(first, first + max(1, 2**21 // k**2))
         free = (x[:, part] > 0).T & used
         systems = np.where(free[:, :, None] & free[:, None, :], G, 0.0)
-        systems[:, range(k), range(k)] += ~free + RIDGE * np.trace(G) / k
+        diagonals = systems.reshape(-1, k * k)[:, :: k + 1]  # a view
+        diagonals += ~free + RIDGE * np.trace(G) / k
         try:
             y = np.linalg.solve(systems, np.where(free, a[:, part].T, 0.0)[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:

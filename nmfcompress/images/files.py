@@ -72,7 +72,7 @@ def writing(
             raise OutputError("is an input, which is never overwritten")
         if status is not None and not overwrite:
             raise OutputError(EXISTS)
-        final = os.path.realpath(path)
+        final = os.path.realpath(path) if os.path.islink(path) else os.path.join(os.getcwd(), path)
         folder = os.path.dirname(final)
         temporary = os.path.join(folder, f".nmfc-{secrets.token_hex(8)}")
         try:
@@ -174,7 +174,8 @@ def display(name: str | bytes | Path) -> str:
     Control characters, line separators, marks that turn the writing direction and bytes that are not UTF-8
     are shown escaped (\\n, \\x1b, \\u202e); everything else is as it is.
     """
-    return "".join(_escaped(char) for char in os.fsdecode(name))
+    text = os.fsdecode(name)
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(char: str) -> str:

@@ -227,7 +227,8 @@ def channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) ->
     """
     mode = image.mode
     if mode in ("L", "RGB"):
-        return np.asarray(image), _transparent(image, np.asarray(image), rawmode, notes)
+        values = np.asarray(image)
+        return values, _transparent(image, values, rawmode, notes)
     if mode in ("LA", "RGBA"):
         values = np.asarray(image)
         colours = values[..., 0] if mode == "LA" or rawmode.startswith("LA") else values[..., :3]

@@ -18,6 +18,7 @@ from commands import COMMAND, environment, frames, log, picture, real, timeless,
 from containers_made import single
 from PIL import Image
 
+from nmfcompress import metrics
 from nmfcompress.cli.processes import Processes
 from nmfcompress.errors import InputError
 
@@ -63,6 +64,18 @@ def test_one_bad_file_in_a_hundred_costs_that_file(run, tmp_path, kind):
     assert lines[-1] == "nmfc: 1 failed: 040.png"
     assert "... and 79 more" in lines
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(("words", "measured"), [("", 20), ("-q", 0), ("--json", 22), ("-q --write compare", 22)])
+def test_only_figures_that_are_shown_are_computed(run, tmp_path, monkeypatch, words, measured):
+    names, calls = pictures(tmp_path, 23), []
+    (tmp_path / "005.png").write_bytes(b"none")
+    psnr = metrics.psnr
+    monkeypatch.setattr(metrics, "psnr", lambda *args: calls.append(args) or psnr(*args))
+    said = run("compress", *names, *QUICK, "-j", 1, "-O", "out", *words.split())
+    assert said.code == 1
+    assert len(calls) == measured
+    assert words or "... and 2 more" in said.err.splitlines()
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -205,6 +205,21 @@ def test_integers_come_back(numbers: list[int], signed: bool, contexts: int) -> 
     np.testing.assert_array_equal(found, values)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(INTEGER, max_size=12), min_size=1, max_size=6), st.sampled_from([1, 4]), st.booleans())
+def test_several_calls_at_once_are_those_calls(calls: list[list[int]], lanes: int, signed: bool) -> None:
+    some = [np.array([n if signed else abs(n) for n in call], np.int64) for call in calls]
+    contexts = [np.arange(len(call)) % 3 for call in calls]
+    one_by_one, together = Writer(lanes), Writer(lanes)
+    model = AdaptiveIntegers(3, signed, limit=8)
+    for values, which in zip(some, contexts, strict=True):
+        model.code(one_by_one, values, which)
+    ends = np.cumsum([len(call) for call in calls]).tolist()
+    known = AdaptiveIntegers(3, signed, limit=8)
+    together.calls(*known.decisions(np.concatenate(some), np.concatenate(contexts), ends))
+    assert together.finish() == one_by_one.finish()
+
+
 def test_integers_beyond_32_bits_are_refused() -> None:
     largest = np.array([2**32 - 1, 1 - 2**32])
     AdaptiveIntegers(1).code(Writer(1), largest, np.zeros(2, int))
