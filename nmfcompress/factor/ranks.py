@@ -9,7 +9,8 @@ predict A worse.
 The best approximation without the sign constraint (the SVD of D) is tried at all ranks at once, and gives the number of
 directions that are more than noise. As many parts as that need not do where no part may be subtracted (the swimmer of
 Donoho and Stodden has 13 directions and 16 limbs), so from there on models of parts are tried upwards, until they
-predict as well.
+predict as well. A model that predicts worse may also be one that got stuck, two of its parts sharing the work of one
+while one does that of two: before a part more is said to be needed, parts are exchanged.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ EXACT = 1e-5  # of V's squares: nothing is left to predict better
 BETTER = 0.9  # times the squared error of the rank before: worth one part more
 AHEAD = 3  # ranks that are tried without being better
 MOST_GAIN = 0.9  # of what the largest rank explains: what is recommended where nothing else is to be seen
-SWEEPS = 80  # of a model of parts, on the rows and columns that are split
-STARTS = 6  # of such a model, before it is said to predict no better
+SWEEPS = 80  # of a model of parts, on the rows and columns looked at
+SETTLING = 12  # sweeps until a new part has found its place
+EXCHANGES = 6  # of a part of such a model, before it is said to predict no better
+PAYS = 0.99  # times the loss before: worth another exchange
+RIDGE = 1e-9  # relative to the mean square of parts: even collinear ones have an inverse
 RUNS = 4  # from other starts, which tell how stable parts are
 
 
@@ -141,10 +145,11 @@ class _Search:
     def __init__(self, V: Blocks, fit: Fit, high: int, on_trial: Callable[[Trial], None], enough: Callable[[], bool]):
         self.V, self.fit, self.on_trial, self.enough = V, fit, on_trial, enough
         rng = np.random.default_rng(fit.seed)
-        self.looked_at = _sample(V, rng)
-        self.splits = _splits(self.looked_at.shape, rng)
-        self.high = min(high, min(self.looked_at.shape) * (FOLDS - 1) // FOLDS)
-        self.free = free_errors(self.looked_at, self.high, self.splits)
+        looked_at = _sample(V, rng)
+        self.splits = _splits(looked_at.shape, rng)
+        self.high = min(high, min(looked_at.shape) * (FOLDS - 1) // FOLDS)
+        self.free = free_errors(looked_at, self.high, self.splits)
+        self.looked_at = looked_at.astype(np.float32)  # tells models of parts from one another, in less time
         self.directions = max(1, simplest(self.free))
         self.diagonal = slice(0, len(self.splits), FOLDS + 1)  # every group of rows, and of columns, once
         with workers(fit.jobs or cores(), len(V.rows)) as each:
@@ -267,21 +272,49 @@ def free_errors(V: np.ndarray, high: int, splits: Sequence[tuple[np.ndarray, np.
 
 
 def part_error(V: np.ndarray, rank: int, split: tuple[np.ndarray, np.ndarray], goal: float, seed: int) -> float:
-    """The squared error of the held-out block by parts, relative to V's squares: the least of some starts.
+    """The squared error of the held-out block by parts, relative to V's squares.
 
-    Starts end at the first that is at most `goal`: parts can do it then, and others got stuck.
+    A model that does not come down to `goal` may be stuck: it exchanges a part for another as long as that explains D
+    better.
     """
     A, B, C, D = _blocks(V, *split)
-    whole = float(np.square(V).sum()) * A.size / V.size or 1.0
-    least = np.inf
-    for start in range(STARTS):
-        model = _parts(D, rank, seed + start, "random" if start else "nndsvda")
-        codes = transform(B, model.H, jobs=1)
-        columns = transform(np.ascontiguousarray(C.T), np.ascontiguousarray(model.W.T), jobs=1)
-        least = min(least, float(np.square(A - codes @ columns.T).sum()) / whole)
-        if least <= goal:
+    whole = float(np.square(V, dtype=np.float64).sum()) * A.size / V.size or 1.0
+    model = _parts(D, rank, seed, init="nndsvda")
+    error = _predicted(A, B, C, model) / whole
+    for _ in range(EXCHANGES):
+        if error <= goal:
             break
-    return least
+        other = _exchanged(D, model)
+        if other.loss >= PAYS * model.loss:
+            break
+        model, error = other, _predicted(A, B, C, other) / whole
+    return error
+
+
+def _predicted(A: np.ndarray, B: np.ndarray, C: np.ndarray, model: Factorization) -> float:
+    """The squared error of A."""
+    codes = transform(B, model.H, jobs=1)
+    columns = transform(np.ascontiguousarray(C.T), np.ascontiguousarray(model.W.T), jobs=1)
+    return float(np.square(A - codes @ columns.T, dtype=np.float64).sum())
+
+
+def _exchanged(V: np.ndarray, model: Factorization) -> Factorization:
+    """The model with one part more, for the row that it explains worst, and then without the one it needs least."""
+    rest = V - model.W @ model.H
+    worst = int(np.square(rest).sum(axis=1).argmax())
+    W = np.column_stack([model.W, np.arange(len(V)) == worst]).astype(V.dtype)
+    H = np.vstack([model.H, np.maximum(rest[worst], 0)])
+    more = _parts(V, len(H), sweeps=SETTLING, W=W, H=H)
+    least = int(np.minimum(_needs(more.W, more.H), _needs(more.H.T, more.W.T)).argmin())
+    return _parts(V, len(model.H), W=np.delete(more.W, least, axis=1), H=np.delete(more.H, least, axis=0))
+
+
+def _needs(codes: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """How far from codes @ parts it is without each part, squared, with new codes of any sign, shape (k,)."""
+    G = parts.astype(np.float64) @ parts.T.astype(np.float64)
+    G += np.eye(len(G)) * (RIDGE * np.trace(G) / len(G) + np.finfo(float).tiny)
+    missed: np.ndarray = np.square(codes, dtype=np.float64).sum(axis=0) / np.diag(np.linalg.inv(G))
+    return missed
 
 
 def trial_bytes(shape: tuple[int, int], high: int) -> int:
@@ -312,9 +345,10 @@ def alike(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _sample(V: Blocks, rng: np.random.Generator) -> np.ndarray:
-    """At most SIDE rows and columns of V, in float64."""
+    """At most SIDE rows and columns of V, in float64; the largest entry is 1, unless all are 0."""
     rows, columns = (np.sort(rng.choice(side, min(side, SIDE), replace=False)) for side in V.shape)
-    return Threads(V, map).take(rows)[:, columns].astype(np.float64)
+    taken: np.ndarray = Threads(V, map).take(rows)[:, columns].astype(np.float64)
+    return taken / (taken.max() or 1)
 
 
 def _splits(shape: tuple[int, int], rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -328,8 +362,10 @@ def _blocks(V: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> tuple[np.nd
     return V[np.ix_(rows, columns)], V[np.ix_(rows, ~columns)], V[np.ix_(~rows, columns)], V[np.ix_(~rows, ~columns)]
 
 
-def _parts(V: np.ndarray, rank: int, seed: int, init: str = "random") -> Factorization:
-    return factorize(V, rank, solver="hals", max_sweeps=SWEEPS, tol=1e-4, rng=seed, init=init, jobs=1)
+def _parts(V: np.ndarray, rank: int, seed: int = 0, sweeps: int = SWEEPS, **start: Any) -> Factorization:
+    """A model of parts, from `start` or at random, by the plain rule: leaps and solved codes would take longer."""
+    start = start or {"init": "random"}
+    return factorize(V, rank, solver="hals", max_sweeps=sweeps, tol=1e-4, rng=seed, inner=1, jobs=1, **start)
 
 
 def _grown(fit: Factorization, rank: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

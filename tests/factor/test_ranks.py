@@ -24,6 +24,22 @@ def test_a_planted_rank_is_found(kind, rank):
     assert f"by {rank}:" in found.reason
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_stuck_models_are_not_taken_for_a_part_more(seed):
+    found = choose_rank(planted("blocks", 9, 160, 120, seed), 1, 24, enough=lambda: True)
+    assert found.recommended == 9
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e13])
+def test_the_same_answer_for_a_multiple_of_everything(scale):
+    V = planted("sparse", 4, 80, 60, 0)
+    one, other = (choose_rank(X, 1, 6, fit=Fit(1, max_sweeps=20)) for X in (V, scale * V))
+    assert one.reason == other.reason
+    assert one.best.held_out == pytest.approx(other.best.held_out, rel=1e-9)
+    assert one.best.held_out_parts == pytest.approx(other.best.held_out_parts, rel=1e-2)
+    assert one.best.stability == pytest.approx(other.best.stability, abs=1e-2)
+
+
 def test_limbs_that_only_parts_tell_apart():
     found = choose_rank(swimmer(), 1, 32, fit=Fit(1, max_sweeps=50))
     assert np.linalg.matrix_rank(swimmer()) == 13
