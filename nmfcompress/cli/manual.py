@@ -17,7 +17,8 @@ EXITS = (  # as the README has them
     ("0", "done, or passed over by --skip-existing"),
     (
         "1",
-        "some input failed, and the others are done: unreadable, too large, rank above its smaller side, output exists",
+        "some input failed, and the others are done: unreadable, too large, rank above the smaller side of V (other "
+        "arrangements than rows cut it down, with a note), output exists",
     ),
     ("2", "wrong usage; an extra that is not installed"),
     ("3", "a size or quality that cannot be reached (nothing is written)"),

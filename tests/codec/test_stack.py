@@ -182,7 +182,7 @@ def test_lists_of_pictures_will_do() -> None:
     ],
 )
 def test_wrong_places_are_refused(index: object, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, UsageError), match=message):
         decode_stack(stack_file(), index=index)
 
 

@@ -116,7 +116,7 @@ def test_stacks_meet_a_quality(wanted: float, images: np.ndarray, monkeypatch: p
     reached = psnr(decode_stack(made.data), images)
     assert made.psnr_db == pytest.approx(reached)
     assert wanted <= reached <= wanted + OVER
-    assert len(drafts) <= MOST_DRAFTS
+    assert len(drafts) <= 2 * MOST_DRAFTS  # of several numbers of parts: a small collection is sought patiently
 
 
 @pytest.mark.parametrize("wanted", [1150, 1200])
