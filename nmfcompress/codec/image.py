@@ -18,7 +18,7 @@ from .drafts import Coded, OnStage, coded, mse_of, silent
 from .header import TYPES, Header, Meta
 from .patched import coded_patches, patches_bytes
 from .rows import LOSS, Quantized, RowsCoder, read_rows
-from .targets import enough, meet
+from .targets import closer, enough, meet
 
 ROWS_STEPS = (1 / 64, 64.0)
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
@@ -157,7 +157,7 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
         on_stage(f"rank {rank}", rank / most, *((made.size, made.psnr_db) if made is not None else ()))
         better = made is not None and enough(made, coding)
         if made is not None and better:
-            found = made if found is None or _preferred(made, found, coding) else found
+            found = made if found is None or closer(made, found, coding) else found
         # more parts: for a quality while it is missed, for a size while they still make it better
         if (coding.min_psnr is not None) != better:
             low = rank
@@ -169,12 +169,6 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
     if found is None:
         raise missed or TargetMissed("the target cannot be reached")
     return found
-
-
-def _preferred(made: Coded, found: Coded, coding: Coding) -> bool:
-    if coding.min_psnr is not None:
-        return made.size < found.size
-    return made.psnr_db is None or (found.psnr_db is not None and made.psnr_db > found.psnr_db)
 
 
 def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:

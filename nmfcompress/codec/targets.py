@@ -102,15 +102,15 @@ def tight(made: Measured, coding: Coding) -> bool:
 
 def closer(made: Measured, other: Measured, coding: Coding) -> bool:
     """Whether one that is enough is the better of two: nearer within a size, smaller above a quality."""
-    if coding.target_size is None:
-        return made.size < other.size
-    return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
+    return _finer(made, other) if coding.target_size is not None else made.size < other.size
 
 
 def nearer(made: Measured, other: Measured, coding: Coding) -> bool:
     """Whether one that misses the target comes nearer to it than another."""
-    if coding.target_size is not None:
-        return made.size < other.size
+    return made.size < other.size if coding.target_size is not None else _finer(made, other)
+
+
+def _finer(made: Measured, other: Measured) -> bool:
     return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
 
 
