@@ -77,8 +77,8 @@ def encode_stack(
     min_psnr, target_size : float, int, optional
         dB of all pictures together, at most half a dB more; or bytes of the file, at most.
     basis_from : bytes, optional
-        Another `.nmfc` file of mode stack, whose parts are taken: they are not stored again, and `decode_stack` needs
-        that file too.
+        Another `.nmfc` file of mode stack, whose parts are all taken: they are not stored again, and `decode_stack`
+        needs that file too. What they cannot show stays missing, whatever the step. Goes with no rank.
     meta : Meta, optional
         Names, labels and the like.
     seed, jobs
@@ -109,6 +109,8 @@ def coded_stack(
     if origin is not None:
         if coding.arrangement not in (None, "stack"):
             raise UsageError(f"a basis is given with arrangement {coding.arrangement} (expected stack)")
+        if coding.rank is not None:
+            raise UsageError("a rank is given with a basis, whose parts are all taken (expected a step or a target)")
         _check_origin(origin.header, header)
 
     def arranged(arrangement: str) -> Coded:
@@ -288,9 +290,6 @@ def _drafted(
         return min(max(price * math.exp(min(max(0.3 * miss, -turn), turn)), least), most)
 
     if origin is not None:
-        if origin.header.shape[1:] != header.shape[1:]:
-            shapes = f"{origin.header.shape[1:]}, these {header.shape[1:]}"
-            raise InputError(f"the pictures of basis_from have shape {shapes} (expected the same)")
         coder.take(read_parts(origin.container, header), price)
     else:
         price = coder.learn(rank, price, steer)

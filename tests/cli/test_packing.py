@@ -187,6 +187,9 @@ def test_the_parts_of_another_file(run, tmp_path):
     said = run("compress", "a.png", "b.png", "-o", "c.nmfc", "--basis-from", "train.nmfc", "--step", 6)
     assert said.code == 1
     one_line(said.err, "its pictures are 20 x 24", "28 x 28")
+    said = run(*given, "-o", "c.nmfc", "--basis-from", "train.nmfc", "-k", 5, "--step", 6)
+    assert said.code == 2
+    one_line(said.err, "whose parts are all taken")
     said = run(*given, "-o", "d.nmfc", "--basis-from", "a.png", "--step", 6)
     assert said.code == 1
     one_line(said.err, "a.png", "no .nmfc file")
