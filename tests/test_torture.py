@@ -93,6 +93,21 @@ def test_what_is_half_done_does_not_make_an_error_of_a_signal(number, code, word
     assert (done.returncode, done.stderr) == (code, f"nmfc: {words}\n")
 
 
+@pytest.mark.parametrize(
+    ("code", "err", "before"),
+    [
+        (1, b'Traceback\n  File "site.py"\nKeyboardInterrupt', True),
+        (-15, b'Traceback\n  File "contextlib.py", line 6, in <module>\n', True),  # SIGTERM while it was printed
+        (1, b'Traceback\n  File "x.py", line 1, in entry\nKeyboardInterrupt', False),
+        (-15, b'Traceback\n  File "x.py", line 1, in entry\n', False),
+        (1, b"Traceback\nValueError", False),
+        (143, b'Traceback\n  File "x.py"\nKeyboardInterrupt', False),
+    ],
+)
+def test_a_traceback_of_python_itself_as_it_begins_is_none_of_ours(code, err, before):
+    assert kills._before_ours(code, err) is before
+
+
 def test_what_is_wrong_is_found(tmp_path):
     """A truncated file, a stray one, one that has gone, one that is none of the outputs."""
     job = Job("test", (), {"a.png": b"new" * 100, "b.png": b"other", "loss.csv": b"image,seconds\nx,1.0\ny,2.0\n"}, 1.0)

@@ -25,7 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..errors import InputError
 
 AHEAD = 3  # pieces that are prepared, under way or waiting for those before them, for each process
-STOPPING = {signal.SIGINT, signal.SIGTERM}
+STOPPING = {signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
 
 
@@ -209,7 +209,9 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], others: list[Connection
     for other in others:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the one that started this one answers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in STOPPING - {signal.SIGINT}:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     with suppress(EOFError, OSError):
         while True:

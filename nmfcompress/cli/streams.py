@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class Terminated(BaseException):
-    """SIGTERM, as an exception, so that temporary files are removed on the way out."""
+    """SIGTERM or SIGHUP, as an exception, so that temporary files are removed on the way out."""
 
     seen: ClassVar[bool] = False
 
 
 def stop_by_exception() -> None:
-    """From here on SIGINT and SIGTERM raise; before there is nothing to clean up, and they end the process at once.
+    """From here on SIGINT, SIGTERM and SIGHUP raise; before there is nothing to clean up: they end the process at once.
 
     An exception in the middle of an import might be swallowed by code that expects imports to fail.
     """
@@ -33,8 +33,11 @@ def stop_by_exception() -> None:
         signal.signal(signal.SIGTERM, _stop)
         if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL):
             signal.signal(signal.SIGINT, _stop)
+        if HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_DFL:  # nohup ignores it
+            signal.signal(HANGUP, _stop)
 
 
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # the terminal has gone; Windows has none
 ON_ITS_WAY = 2.0  # seconds that it takes to clean up and say so, at most
 _stopped = [-ON_ITS_WAY]  # when a signal raised last
 
@@ -54,7 +57,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
         return
     _stopped[0] = now
     sys.unraisablehook = lambda _: None  # what is half done complains when it is let go, as an open ZipFile does
-    if number == signal.SIGTERM:
+    if number != signal.SIGINT:
         Terminated.seen = True
         raise Terminated
     raise KeyboardInterrupt

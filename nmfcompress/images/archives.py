@@ -7,6 +7,7 @@ axis is what; here they are loaded, or left in the file (`stored.py`), and their
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import stat
@@ -25,6 +26,8 @@ from .limits import Limits, size
 from .matlab import open_mat
 from .sniff import HEAD, describe, identify
 from .stored import Extent, StoredFile, StoredImages, open_images
+
+PLACES = 16  # bytes an image: its place in the file, and once more where some are chosen
 
 DOORS: dict[str, Callable[[Source], list[Entry]]] = {
     "npz": open_npz,
@@ -190,6 +193,8 @@ def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> 
             found[place] = None
         log.assumed += laid.assumed
         log.notes += laid.notes
+    held = gathered.images.nbytes if isinstance(gathered.images, np.ndarray) else 0
+    wishes.limits.admit(held + PLACES * len(gathered.images), f"to number {len(gathered.images):,} images")
     levels = gathered.levels
     if levels.dtype not in ("bool", "uint8", "uint16") and (levels.low, levels.high) != (0, 1):
         log.notes.append(
@@ -290,7 +295,7 @@ def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) ->
                     log.notes.append(f"{other} left out: not one label for each image")
                     continue
                 with _labels_may_fail(printable(other.name), log):
-                    return _as_labels(other.read(limits, kinds="biufUS"))
+                    return _read_labels(other, entry, limits)
     return None
 
 
@@ -304,7 +309,7 @@ def _labels_beside(source: Source, entry: Entry, limits: Limits, log: _Log) -> A
         path = os.path.join(folder, candidate)
         if os.path.isfile(path):
             with _labels_may_fail(candidate, log), broken("an IDX file"), _opened(path, limits) as (opened, kind):
-                labels = _as_labels(DOORS[kind](opened)[0].read(limits))
+                labels = _read_labels(DOORS[kind](opened)[0], entry, limits)
                 if len(labels) != entry.shape[0]:
                     raise InputError(f"{len(labels):,} labels for {entry.shape[0]:,} images")
                 log.assumed.append(f"labels from {candidate}")
@@ -321,6 +326,20 @@ def _labels_may_fail(where: str, log: _Log) -> Iterator[None]:
         log.notes.append(f"labels in {where} left out: {error.message}")
 
 
+def _read_labels(labels: Entry, images: Entry, limits: Limits) -> Array:
+    """Load labels, if there is room for what is made of them: text stays beside the images."""
+    labels.check(kinds="biufUS")
+    count, kind = math.prod(labels.shape), labels.dtype.kind
+    if kind in "US":
+        if labels.dtype.itemsize > 1024:
+            raise InputError(f"texts of {labels.dtype.itemsize:,} bytes")
+        work = images.needs + 2 * labels.nbytes * (4 if kind == "S" else 1)  # decoded, and again where some are chosen
+    else:
+        work = 3 * count + 25 * max(labels.shape)  # compared with 0 and 1; whole numbers, of one axis
+    limits.admit(labels.nbytes + work, f"{shape_text(labels.shape)} {labels.dtype.name}")
+    return _as_labels(labels.load())
+
+
 def _as_labels(values: Array) -> Array:
     """Labels as (n,) int64 or text; (n, 1), (1, n) and one of c set in each row or column are unpacked."""
     if values.ndim == 2 and 1 not in values.shape and values.dtype.kind in "biuf":
@@ -331,8 +350,6 @@ def _as_labels(values: Array) -> Array:
         raise InputError(f"their shape is {shape_text(values.shape)}")
     flat = values.reshape(-1)
     if flat.dtype.kind in "US":
-        if flat.dtype.itemsize > 1024:
-            raise InputError(f"texts of {flat.dtype.itemsize:,} bytes")
         return np.char.decode(flat, "latin-1") if flat.dtype.kind == "S" else flat
     with suppress(ValueError, OverflowError), np.errstate(all="ignore"):
         whole = flat.astype(np.int64)

@@ -32,6 +32,8 @@ PACKED = 2**16  # input of a gzip: small, for it is read again for each of its m
 PIECEWISE = "an array in a .npy or uncompressed .npz, images first, is read a piece at a time"
 DIRECTORY = 2**20  # bytes that list 10,000 arrays
 NPY_HEADER = 10_000  # NumPy's own bound on the text of a header, which it parses as Python literals
+USUAL_HEADER = 192  # bytes of one that NumPy writes for plain numbers are 128
+LONG_HEADERS = 2**19  # bytes beyond the usual, of all in an archive: a second's work
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,14 @@ def open_npz(source: Source) -> list[Entry]:
     if not members:
         raise InputError("this is a zip archive without arrays (no .npy in it)")
     twice = {name for name, times in Counter(member.filename for member in members).items() if times > 1}
-    return [_npz_member(archive, member, member.filename in twice) for member in members]
+    spent, entries = 0, []
+    for member in members:
+        entry, header = _npz_member(archive, member, member.filename in twice)
+        entries.append(entry)
+        spent += max(header - USUAL_HEADER, 0)
+        if spent > LONG_HEADERS:
+            raise InputError(f"is a zip archive with more than {LONG_HEADERS:,} bytes of headers of its arrays")
+    return entries
 
 
 def _directory(source: Source) -> int:
@@ -165,21 +174,24 @@ def _directory(source: Source) -> int:
     return int.from_bytes(tail[wide + 40 : wide + 48], "little") if wide >= 0 else source.size
 
 
-def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) -> Entry:
+def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) -> tuple[Entry, int]:
+    """A member, and how many bytes were parsed for it."""
     name = member.filename.removesuffix(".npy")
     if twice:
-        return Entry(name, problem="is there more than once")
+        return Entry(name, problem="is there more than once"), 0
     if member.flag_bits & 1:
-        return Entry(name, problem="is encrypted")
+        return Entry(name, problem="is encrypted"), 0
+    parsed = 0
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return Entry(name, problem=f"is compressed by method {member.compress_type}, which NumPy does not write")
+        return Entry(name, problem=f"is compressed by method {member.compress_type}, which NumPy does not write"), 0
     try:
         with broken("a zip member"), archive.open(member) as stream:
             head = stream.read(NPY_HEADER + 12)
+        parsed = len(head[10 : 10 + int.from_bytes(head[8:10], "little")].rstrip())  # also of versions 2 and 3
         header = _npy_header(head, member.file_size)
         raw = _raw_member(archive, member, header)
     except InputError as error:
-        return Entry(name, problem=error.message)
+        return Entry(name, problem=error.message), parsed
 
     def load() -> Array:
         with archive.open(member) as stream:
@@ -189,7 +201,7 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) 
                 raise InputError(f"{printable(name)} has not the length that the zip's directory says")
         return header.shaped(flat)
 
-    return Entry(name, header.shape, header.dtype, load, raw=raw)
+    return Entry(name, header.shape, header.dtype, load, raw=raw), parsed
 
 
 def _raw_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, header: _Header) -> Raw | None:

@@ -185,6 +185,40 @@ def test_bombs(tmp_path, door):
     assert megabytes < 200
 
 
+def test_many_tiny_images_are_counted(tmp_path):
+    """Each has a number of 8 bytes: 200 KB asked for 3.2 GB of them."""
+    path = bomb(tmp_path / "bomb", npy_head("|u1", "(200_000_000, 1, 1)"), 200 * MB, "npz")
+    answer, _, megabytes = measured(path, 250 * MB)
+    assert (answer, megabytes < 250) == ("TooLarge", True)
+
+
+@pytest.mark.parametrize(
+    ("descr", "shape", "nbytes"), [("|u1", "(200_000, 900)", 180 * MB), ("|S1000", "(100_000,)", 100 * MB)]
+)
+def test_labels_are_counted(tmp_path, descr, shape, nbytes):
+    """One set of many, or text: what is made of them is several times of what is in the file. They are left out."""
+    path = tmp_path / "labels.npz"
+    count = int(shape[1:].split(",")[0])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("images.npy", npy_head("|u1", f"({count}, 2, 2)") + b"1" * 4 * count)
+        archive.writestr("labels.npy", npy_head(descr, shape) + bytes(nbytes))
+    answer, _, megabytes = measured(path, 250 * MB)
+    assert (answer, megabytes < 100) == (f"({count}, 2, 2)", True)
+    assert any("labels in labels left out" in note for note in read_archive(path, limits=Limits(250 * MB)).notes)
+
+
+def test_headers_of_many_arrays_take_no_time(tmp_path):
+    """2 MB took 100 s: NumPy parses each header as Python."""
+    path = tmp_path / "many.npz"
+    head = npy_head("|u1", f"({'1,' * 4800})")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3000):
+            archive.writestr(f"{number}.npy", head + b"0")
+    answer, seconds, megabytes = measured(path, 500 * MB)
+    assert (answer, megabytes < 50) == ("InputError", True)
+    assert seconds < 2
+
+
 def test_what_fits_is_read(tmp_path):
     pytest.importorskip("scipy")
     path = bomb(tmp_path / "large", npy_head("|u1", "(100, 1000, 1000)"), 100 * MB, "npz")
