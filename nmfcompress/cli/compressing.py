@@ -236,7 +236,7 @@ def _curves_path(work: Run, batch: Batch, later: list[Callable[[], None]]) -> st
             later.append(partial(work.console.notes, path, [LEFT]))
             return None
         if not plots.available():
-            later.append(partial(work.console.remarks, [plots.MISSING]))
+            later.append(partial(work.console.remarks, [plots.MISSING.format("loss.png")]))
             return None
     return next(iter(work.outputs.wanted([path])), None) if (batch.archive if asked is None else asked) else None
 

@@ -144,7 +144,7 @@ def _plot(writing: Writing, start: Start, console: Console) -> bool:
     if writing.plot is not None or start.given is not None:
         return bool(writing.plot)
     if not plots.available():
-        console.remarks([plots.MISSING])
+        console.remarks([plots.MISSING.format("loss.png")])
     return plots.available()
 
 

@@ -39,6 +39,8 @@ def run(
     with console, console.attempt(name):
         console.remarks(passed)
         drawn = plots.available() if writing.plot is None else writing.plot
+        if not drawn and writing.plot is None:
+            console.remarks([plots.MISSING.format(PLOT)])
         paths = [outputs.at_root(file) for file in (CSV, PLOT)[: 1 + drawn]]
         paths += [writing.report.path] if writing.report else []
         wanted = outputs.wanted(paths)

@@ -159,8 +159,9 @@ class _Search:
 
     def run(self, low: int) -> Ranks:
         low = min(low, self.high)
-        knee = self.directions <= WITHIN * self.high
-        rank = max(low, self.climb()) if knee else self.high
+        knee = self.directions <= WITHIN * self.high or self.clearly_worse_at_last()
+        needed = self.climb() if knee else self.high
+        rank = max(low, needed)
         coarse = {low, self.high} | {2**power for power in range(self.high.bit_length()) if low <= 2**power}
         for one in sorted(coarse):
             self.attempt(one)
@@ -178,7 +179,12 @@ class _Search:
             if one in self.trials:
                 self.trials[one] = replace(self.trials[one], held_out_parts=error)
         trials = tuple(self.trials[one] for one in sorted(self.trials))
-        return Ranks(trials, rank, knee, self.reason(rank, knee))
+        return Ranks(trials, rank, knee, self.reason(rank, needed, knee))
+
+    def clearly_worse_at_last(self) -> bool:
+        """Whether the largest rank predicts clearly worse than as many parts as there are directions."""
+        above = self.free[:, self.high] - self.free[:, self.directions]
+        return bool(above.mean() > CLEAR * above.std(ddof=1) / np.sqrt(len(above)))
 
     def attempt(self, rank: int, needed: bool = False) -> None:
         """Fit all of V at this rank, unless that is done, or it is enough and this one not needed."""
@@ -236,16 +242,20 @@ class _Search:
         likenesses = [alike(bases[a], bases[b]) for a in range(RUNS) for b in range(a)]
         return float(np.mean(likenesses))
 
-    def reason(self, rank: int, knee: bool) -> str:
+    def reason(self, rank: int, needed: int, knee: bool) -> str:
         if not knee:
             last = max(self.trials)
             share = (
                 "" if rank == last else f"{rank} explain {MOST_GAIN:.0%} of what {last} do beyond {min(self.trials)}; "
             )
+            where = "tried" if last == self.high else f"of the range, though time was up after rank {last}"
+            how = "still predicted better" if self.free.mean(axis=0).argmin() == self.high else "predicted no worse"
             return (
-                f"no knee: held-out entries are still predicted better at rank {last}, the largest tried "
+                f"no knee: held-out entries are {how} at rank {self.high}, the largest {where} "
                 f"({share}a quality or a size chooses better)"
             )
+        if needed < rank:
+            return f"held-out entries are predicted as well by {needed}: fewer than {rank}, the smallest tried"
         if rank <= self.directions:
             return f"held-out entries are predicted best by {rank}: further parts only fit noise"
         return (

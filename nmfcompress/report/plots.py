@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["available", "loss_curves", "rank_curves", "rate_curves", "require", "run_curves"]
 
-MISSING = "no loss.png, which needs an extra: pip install 'nmfcompress[plot]' (--no-plot keeps this quiet)"
+MISSING = "no {}, which needs an extra: pip install 'nmfcompress[plot]' (--no-plot keeps this quiet)"
 FAMILIES = ("nmfc", "SVD", "JPEG 2000", "JPEG", "WebP", "AVIF")  # codecs of one name have one colour
 AXES = {
     "sweep": "sweep", "reads": "reads of V", "seconds": "seconds", "loss": "loss",

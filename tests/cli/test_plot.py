@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from commands import one_line, picture, real, written
+from commands import SAMPLES, one_line, picture, real, written
 from PIL import Image
 
 from nmfcompress.report import logs, plots
@@ -253,3 +253,15 @@ def test_without_the_extra_it_says_what_to_install(run, folder, monkeypatch):
     done = run("plot", "A/loss.csv", "-o", "x.png")
     assert done.code == 2
     one_line(done.err, "nmfc plot needs an extra: pip install 'nmfcompress[plot]'")
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [(["rank", "--ranks", 2], "rank.png"), (["compare", "--codecs", "jpeg", "--rates", 1], "rates.png")],
+)
+def test_without_the_extra_a_plot_that_is_not_drawn_is_named(run, monkeypatch, words, file):
+    monkeypatch.setattr("nmfcompress.report.plots.available", lambda: False)
+    said = run(*words, SAMPLES / "grey.png")
+    assert said.code == 0
+    assert f"no {file}, which needs an extra" in said.err
+    assert "extra" not in run(*words, SAMPLES / "grey.png", "--no-plot", "-f").err

@@ -57,6 +57,25 @@ def test_pictures_have_no_knee_and_that_is_said():
     assert all(trial.stability is None for trial in found.trials)
 
 
+def test_a_rank_near_the_largest_tried_is_found_where_more_is_clearly_worse():
+    found = choose_rank(planted("uniform", 7, 300, 200, 0), 1, 9, fit=Fit(1, max_sweeps=30))
+    assert (found.recommended, found.knee) == (7, True)
+
+
+@pytest.mark.parametrize(("V", "needed"), [(planted("uniform", 3, 80, 60, 1), 3), (swimmer(), 16)])
+def test_a_range_above_the_answer_says_so(V, needed):
+    found = choose_rank(V, 20, 30, fit=Fit(1, max_sweeps=20))
+    assert found.recommended == 20
+    assert found.reason == f"held-out entries are predicted as well by {needed}: fewer than 20, the smallest tried"
+
+
+def test_time_that_ends_a_search_is_said():
+    with Image.open(Path(__file__).parents[2] / "samples" / "grey.png") as picture:
+        V = np.asarray(picture)[::2, ::2]
+    found = choose_rank(V, 1, 16, fit=Fit(1, max_sweeps=20), enough=lambda: True)
+    assert "better at rank 16, the largest of the range, though time was up after rank 1 (" in found.reason
+
+
 def test_what_is_tried_is_what_it_says():
     V = planted("uniform", 4, 80, 60, 1).astype(np.float32)
     seen = []
