@@ -116,6 +116,15 @@ def moments_of(looked: list[Look], scale: float, known: int, crc: bool) -> Momen
     )
 
 
+def in_place(array: np.ndarray) -> np.ndarray:
+    """An array where its type wants it in memory, copied there if need be.
+
+    What has come from another process may lie anywhere. NumPy copies it for each product, and H @ H.T, now of two
+    arrays, is then added up in another order.
+    """
+    return np.require(array, requirements="A")
+
+
 class Threads:
     """The crew of one process.
 
@@ -158,7 +167,7 @@ class Threads:
 
     def sweep(self, order: Order) -> Sums:
         self.reads += 1
-        basis = order.objective.prepare(order.H, self.V.scale)
+        basis = order.objective.prepare(in_place(order.H), self.V.scale)
 
         def share(rows: slice) -> Sums:
             known = None if self.mask is None else self.mask[rows]

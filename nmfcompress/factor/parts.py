@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import InputError, NmfcError
 from .blocks import BLOCK_BYTES, ArrayBlocks, row_blocks
-from .crew import Order, Threads, workers
+from .crew import Order, Threads, in_place, workers
 from .sums import Codes
 
 SHARE = 0.5  # of a worker's memory for rows of V as they are stored; parts beyond it are read anew every sweep
@@ -98,8 +98,8 @@ class Part:
     """Rows of V with their codes, and the number of the read that left these."""
 
     def __init__(self, V: Any, rows: slice, block: int):
-        self.V, self.rows, self.number = V, rows, -1
-        blocks = ArrayBlocks(V)
+        self.V, self.rows, self.number = in_place(V) if isinstance(V, np.ndarray) else V, rows, -1
+        blocks = ArrayBlocks(self.V)
         count = rows.stop - rows.start
         blocks.rows = [slice(first, min(first + block, count)) for first in range(0, count, block)]
         self.crew = Threads(blocks, map, first=rows.start)

@@ -22,7 +22,11 @@ from nmfcompress import SweepRecord, factorize, transform
 from nmfcompress.errors import ClusterError, InputError, UsageError
 from nmfcompress.factor import cluster, parts, placement, scheduler
 from nmfcompress.factor.cluster import Cluster, Far
+from nmfcompress.factor.crew import Order
+from nmfcompress.factor.objectives import objective_for
 from nmfcompress.factor.scheduler import connect
+from nmfcompress.factor.sums import Codes
+from nmfcompress.settings import Fit
 
 pytest.importorskip("distributed", reason="needs the dask extra")
 cloudpickle = pytest.importorskip("cloudpickle")
@@ -87,6 +91,40 @@ def test_the_loss_is_that_of_one_machine(client: Any, kind: str, options: dict[s
     assert [r.reads for r in there.records] == [r.reads for r in here.records]
     np.testing.assert_allclose(there.W @ there.H, here.W @ here.H, atol=1e-2)
     assert (there.W.dtype, there.W.shape) == (here.W.dtype, here.W.shape)
+
+
+def displaced(array: np.ndarray) -> np.ndarray:
+    """The same array at an odd address, as one may arrive from another process."""
+    room = np.empty(array.nbytes + 1, np.uint8)
+    room = room[1 - room.ctypes.data % 2 :][: array.nbytes]
+    moved: np.ndarray = room.view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"solver": "hals"}, {"divergence": "kl"}], ids=str)
+def test_where_an_array_lies_in_memory_changes_no_bit(dtype: str, options: dict[str, Any]) -> None:
+    V, H = made(500, kind=dtype), np.random.default_rng(0).random((6, 300)).astype(dtype)
+    fit, rows = Fit(6, **options), slice(0, 500)
+    found = []
+    for move in (np.asarray, displaced):
+        part = parts.Part(move(V), rows, 200)
+        objective = objective_for(fit, part.crew.moments(), 1e-9, V.shape)
+        order = Order(objective, move(H), Codes.UPDATE)
+        sums = part.sweep(parts.Mark(1, order, np.full((6, 1), 0.1, dtype), fresh=True))
+        found.append([part.crew.codes(), *vars(sums).values()])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_on_the_same_workers_repeats_to_the_bit(client: Any) -> None:
+    V, bits = made(), set()
+    for _ in range(4):
+        with Cluster(V, client) as crew:
+            found = factorize(crew, 6, max_sweeps=4, tol=0, init="random", inner=1)
+            bits.add(found.W.tobytes() + found.H.tobytes())
+    assert len(bits) == 1
 
 
 def test_a_dask_array_gives_one(client: Any) -> None:
