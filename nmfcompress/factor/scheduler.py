@@ -78,8 +78,10 @@ def _reached(scheduler: str) -> Any:
             warnings.simplefilter("ignore")
             asyncio.run(asyncio.wait_for(_identity(scheduler), CONNECT))
             client = Client(scheduler, timeout=CONNECT, set_as_default=False)
-    except Exception as error:  # whatever else listens there may answer anything, a MemoryError's worth of it too
+    except Exception as error:  # whatever else listens there may answer anything
         reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, MemoryError):  # the first bytes of another protocol were taken for a length
+            reason = "what answers is no part of Dask"
         raise ClusterError(f"no scheduler answers there ({reason})", scheduler) from error
     try:
         client.wait_for_workers(1, timeout=CONNECT)

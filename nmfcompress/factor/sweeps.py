@@ -33,8 +33,9 @@ class SweepRecord:
     gradient : float or None
         How far from a stationary point, frobenius without a mask: the projected gradient relative to the product it
         is the difference to, the larger of ||P(W H Ht - V Ht)|| / ||V Ht|| and ||P(Wt W H - Wt V)|| / ||Wt V||
-        (the KKT residual, Lin 2007); P leaves out what points below 0 where a factor is 0. 1e-2 is early, 1e-4 late.
-        With penalties it is that of the objective.
+        (the KKT residual, Lin 2007); P leaves out what points below 0 where a factor is 0, or at the floor of about
+        1e-12 times a typical entry that H is kept above. 1e-2 is early, 1e-4 late. With penalties it is that of the
+        objective.
     objective : float or None
         With penalties (see `factorize`), what is minimized: the divergence, for frobenius loss^2 / 2, and all that the
         factors cost. It never rises, and decides when to stop; loss may rise. None without penalties.

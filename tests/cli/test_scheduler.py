@@ -221,8 +221,12 @@ def test_a_port_that_is_taken_does_not_matter(run):
     assert "8787" not in said.err
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""], ids=["a web server", "silence"])
-def test_what_is_no_scheduler_is_one_line(run, answer):
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "(what answers is no part of Dask)"), (b"", "")],
+    ids=["a web server", "silence"],
+)
+def test_what_is_no_scheduler_is_one_line(run, answer, reason):
     """Its first bytes are no length of an answer to come: "HTTP/1.1" would be 3 EiB. Dask itself waits for silence."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -239,7 +243,7 @@ def test_what_is_no_scheduler_is_one_line(run, answer):
         port = server.getsockname()[1]
         said = run("basis", DIGITS, "-k", 2, "-n", 1, "--scheduler", f"tcp://127.0.0.1:{port}")
     assert said.code == 1
-    one_line(said.err, "no scheduler answers there")
+    one_line(said.err, "no scheduler answers there", reason)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:80", "ftp://a:1", "tcp://127.0.0.1:999999"])
