@@ -53,6 +53,6 @@ def in_grey(shape: Sequence[int], dtype: np.dtype, coding: Coding) -> str:
     """What would reach a quality that colour does not; nothing where that is not the reason."""
     colour = len(shape) == 4 and shape[3] == 3 and dtype == np.uint8
     by_patches = coding.arrangement == "patches" or (coding.arrangement is None and shape[0] == 1)
-    if coding.min_psnr is None or not colour or not by_patches:
+    if coding.min_psnr is None or coding.rank is not None or not colour or not by_patches:
         return ""
     return "patches keep colour at half the size: --gray would reach it"

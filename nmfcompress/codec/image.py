@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from ..images.arrange import arrange_rows
 from ..images.limits import Limits
 from ..metrics import peak
 from ..settings import Coding
+from .arrangement import parts_needed
 from .container import Container
 from .drafts import Coded, OnStage, coded, mse_of, silent
 from .header import TYPES, Header, Meta
@@ -20,6 +22,7 @@ from .patched import coded_patches, patches_bytes
 from .rows import LOSS, Quantized, RowsCoder, read_rows
 from .targets import closer, enough, meet
 
+FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
 ROWS_STEPS = (1 / 64, 64.0)
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
 
@@ -80,7 +83,14 @@ def coded_image(
         raise UsageError(f"arrangement is {arrangement} for one picture (expected rows or patches)")
     if arrangement == "patches":
         admit(patches_bytes(header, coding))
-        return coded_patches(pixels[None], coding, header, meta, on_stage)
+        try:
+            return coded_patches(pixels[None], coding, header, meta, on_stage)
+        except TargetMissed:
+            if coding.arrangement is not None or not _has_few_rows(pixels, coding):
+                raise
+            with contextlib.suppress(TargetMissed):
+                return _rows_for_target(pixels, coding, header, meta, on_stage)
+            raise
     if coding.rank is None and not coding.targets:
         raise UsageError("rank is missing (expected the number of parts, such as 3, a target, or arrangement patches)")
     if fit is not None or not coding.targets:
@@ -93,6 +103,13 @@ def coded_image(
 def arrangement_of(coding: Coding) -> str:
     """What is asked for, or what suits one picture: to be looked at, where there is a rank and no more, or kept."""
     return coding.arrangement or ("rows" if not coding.targets and coding.step is None else "patches")
+
+
+def _has_few_rows(pixels: np.ndarray, coding: Coding) -> bool:
+    """Whether few parts of rows may reach a quality: of lines and grids in colour, which patches blur."""
+    V = arrange_rows(pixels)
+    needed = 0 if coding.min_psnr is None else parts_needed(V, 10 ** (-coding.min_psnr / 10))
+    return bool(0 < needed <= FEW_ROWS * min(V.shape))
 
 
 def _rows(

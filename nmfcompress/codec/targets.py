@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -16,6 +17,8 @@ MOST_DRAFTS = 14
 FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
 WIDEST = 4.0  # times: how far the step goes at once
 CLOSEST = 1.02  # times: steps between which nothing is looked for
+PEAK_DRAFTS = 7  # more, where the quality that is best may lie between two steps
+NEAR_PEAK = 1.15  # times: steps between which that is not looked for
 
 
 class Measured(Protocol):
@@ -34,8 +37,9 @@ Draft = TypeVar("Draft", bound=Measured)
 
 
 def meet(
-    draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL
-) -> Draft:
+    draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL,
+    *, peaked: bool = False,
+) -> Draft:  # fmt: skip
     """The draft that meets the target of `coding`: not larger, or not worse, and without waste.
 
     Parameters
@@ -48,6 +52,8 @@ def meet(
         Its range.
     fall : float
         dB that PSNR falls by as the step grows e-fold, about.
+    peaked : bool
+        Whether PSNR may be best not at the finest step: so much is looked for before a quality is refused.
 
     Raises
     ------
@@ -60,11 +66,12 @@ def meet(
     nearest: Draft | None = None  # of those that are not
     following: float | None = min(max(start, low), high)
     alike, before = 0, False
+    tried: dict[float, Draft] = {}
     for _ in range(MOST_DRAFTS):
         if following is None:
             break
         step = following
-        made = draft(step)
+        tried[step] = made = draft(step)
         good = enough(made, coding)
         alike, before = alike + 1 if good == before else 1, good
         if good:
@@ -81,9 +88,34 @@ def meet(
             following = None if near else _between(fits, fails, coding, alike)
         else:
             following = _onward(step, made, coding, low, high, fall, alike)
+    if kept is None and peaked and coding.min_psnr is not None:
+        nearest = _peak(draft, tried, coding, high)
+        kept = nearest if enough(nearest, coding) else None
     if kept is None:
         raise _missed(nearest, coding)
     return kept
+
+
+def _peak(draft: Callable[[float], Draft], tried: dict[float, Draft], coding: Coding, high: float) -> Draft:
+    """The best of those tried and of some beside it, first the coarser ones; or one that is enough."""
+    best, climbs = max(tried), True
+    for _ in range(PEAK_DRAFTS):
+        if climbs:
+            following = min(2 * best, high)
+        else:
+            best = functools.reduce(lambda x, y: y if _finer(tried[y], tried[x]) else x, tried)
+            finer = max((step for step in tried if step < best), default=best)
+            coarser = min((step for step in tried if step > best), default=best)
+            far = max(finer, coarser, key=lambda step: abs(math.log(step / best)))
+            if max(far, best) / min(far, best) < NEAR_PEAK:
+                break
+            following = math.sqrt(far * best)
+        made = tried[following] = draft(following)
+        if enough(made, coding):
+            return made
+        climbs = climbs and following > best and _finer(made, tried[best])
+        best = following if climbs else best
+    return functools.reduce(lambda x, y: y if _finer(y, x) else x, tried.values())
 
 
 def enough(made: Measured, coding: Coding) -> bool:

@@ -65,6 +65,9 @@ def test_a_quality_that_only_grey_reaches_is_said(run, tmp_path):
     done = run(*given)
     assert done.code == 3
     one_line(done.err, "60 dB cannot be reached", "dB is the best (patches keep colour at half the size: --gray would")
+    done = run(*given, "--rank", 5)  # which grey would not reach with so few bands, either
+    assert done.code == 3
+    assert "--gray" not in done.err
     assert run(*given, "--gray").code == 0
     Image.fromarray(tones(32, 40)).save(tmp_path / "a.png")
     done = run("compress", "a.png", "-o", "b.nmfc", "--min-psnr", 60, "--arrangement", "rows", "-k", 2)

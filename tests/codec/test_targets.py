@@ -13,7 +13,7 @@ from made import collection, picture, psnr
 
 from nmfcompress.codec import stack
 from nmfcompress.codec.collection import coded_stack, decode_stack, encode_stack
-from nmfcompress.codec.image import coded_image, decode_image
+from nmfcompress.codec.image import coded_image, decode_image, encode_image
 from nmfcompress.codec.targets import FILL, MOST_DRAFTS, OVER, meet
 from nmfcompress.errors import TargetMissed, UsageError
 from nmfcompress.settings import Coding
@@ -82,6 +82,45 @@ def test_what_cannot_be_reached_is_said_with_the_best(maker: Maker) -> None:
     assert len(maker.steps) <= MOST_DRAFTS
     with pytest.raises(TargetMissed, match=f"{least:,} bytes is the least"):
         meet(maker, Coding(target_size=least - 1), *RANGE)
+
+
+def test_the_best_may_lie_between_two_steps() -> None:
+    """Seen with patches: of few bands or half the colour, what mends a picture mends more at coarser steps."""
+    steps = []
+
+    def draft(step: float) -> Pretended:
+        steps.append(step)
+        return Pretended(round(1000 / step), 46.26 - math.log(step / 0.7) ** 2)
+
+    made = meet(draft, Coding(min_psnr=46.2), 20.0, 0.5, 1024.0, peaked=True)
+    assert made.psnr_db is not None
+    assert made.psnr_db >= 46.2
+    steps.clear()
+    with pytest.raises(TargetMissed, match=r"46\.2[56] dB is the best"):
+        meet(draft, Coding(min_psnr=60), 20.0, 0.5, 1024.0, peaked=True)
+    assert len(steps) <= MOST_DRAFTS
+
+
+def test_colour_and_few_bands_reach_what_coarser_steps_reach() -> None:
+    pixels = picture(64, 80, colour=True)
+    for rank in (None, 5):
+        reached = [psnr(decode_image(encode_image(pixels, rank=rank, step=step, arrangement="patches")), pixels)
+                   for step in (0.5, 0.7, 1.0, 1.4, 2.0, 4.0, 8.0, 14.0, 20.0, 28.0, 40.0)]  # fmt: skip
+        with pytest.raises(TargetMissed) as missed:
+            encode_image(pixels, rank=rank, min_psnr=99, arrangement="patches")
+        assert float(str(missed.value).split(", ")[1].split()[0]) >= max(reached) - 0.03
+
+
+def test_rows_reach_what_patches_do_not() -> None:
+    """Seen with a grid of one pixel lines in colour: refused at 25 dB, though a few rows make it in 150 bytes."""
+    pixels = np.zeros((128, 160, 3), np.uint8)
+    pixels[::9] = 255, 0, 0
+    pixels[:, ::13] = 0, 0, 255
+    made = coded_image(pixels, Coding(min_psnr=25, jobs=1))
+    assert made.mode == "rows"
+    assert psnr(decode_image(made.data), pixels) >= 25
+    with pytest.raises(TargetMissed):
+        coded_image(pixels, Coding(min_psnr=25, arrangement="patches", jobs=1))
 
 
 def test_more_than_all_is_given_where_nothing_is_too_good() -> None:
