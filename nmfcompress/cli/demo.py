@@ -42,7 +42,7 @@ The digits are drawn by the program. MNIST itself, in any layout in which it goe
   train-images-idx3-ubyte.gz     the IDX files of yann.lecun.com/exdb/mnist, packed or not, labels beside the images;
                                  torchvision leaves them in MNIST/raw after datasets.MNIST(".", download=True),
                                  and ossci-datasets.s3.amazonaws.com/mnist/ has them
-  mnist-original.mat             data, label: once of mldata.org (pip install 'nmfcompress[mat]')
+  mnist-original.mat             data, label: once of mldata.org
   an array of your own           numpy.savez("mine.npz", images=X, labels=y), X of n x 28 x 28 or n x 784; of a CSV that
                                  begins with the label: t = numpy.loadtxt("mnist.csv", "u1", delimiter=",", skiprows=1),
                                  X, y = t[:, 1:], t[:, 0]

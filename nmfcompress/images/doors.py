@@ -121,7 +121,7 @@ def printable(name: str) -> str:
 
 @contextmanager
 def broken(what: str) -> Iterator[None]:
-    """Turn whatever NumPy, zipfile, zlib or SciPy raise on bad bytes into one line."""
+    """Turn whatever NumPy, zipfile or zlib raise on bad bytes into one line."""
     try:
         yield
     except NmfcError:
@@ -196,7 +196,7 @@ def _npz_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, twice: bool) 
     def load() -> Array:
         with archive.open(member) as stream:
             stream.read(header.offset)
-            flat = _fill(stream.read, header.nbytes)
+            flat = fill(stream.read, header.nbytes)
             if len(flat) < header.nbytes or stream.read(1):
                 raise InputError(f"{printable(name)} has not the length that the zip's directory says")
         return header.shaped(flat)
@@ -252,7 +252,7 @@ def open_gzip(source: Source) -> list[Entry]:
     def load() -> Array:
         stream = _Gunzip(source)
         stream.read(header.offset)
-        flat = _fill(stream.read, header.nbytes)
+        flat = fill(stream.read, header.nbytes)
         more = stream.read(1)  # also reads the checksum at the end
         if stream.cut:  # the file breaks off: its own length is what a user can compare
             raise InputError(header.truncated(source.size, f", {stream.count:,} unpacked"))
@@ -345,14 +345,14 @@ def _plain(name: str, source: Source, header: _Header) -> Entry:
 
     def load() -> Array:
         source.file.seek(header.offset)
-        flat = _fill(source.file.read, header.nbytes)
+        flat = fill(source.file.read, header.nbytes)
         header.check_length(header.offset + len(flat))  # the file may have been cut since its length was asked
         return header.shaped(flat)
 
     return Entry(name, header.shape, header.dtype, load, raw=Raw(header.offset, header.fortran))
 
 
-def _fill(read: Callable[[int], bytes], nbytes: int) -> Array:
+def fill(read: Callable[[int], bytes], nbytes: int) -> Array:
     """Up to `nbytes` bytes of a stream, read into one array piece by piece."""
     flat = np.empty(nbytes, np.uint8)
     done = 0

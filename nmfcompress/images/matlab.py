@@ -1,4 +1,4 @@
-"""MATLAB 5 files: headers are read here, so that nothing is allocated on the word of a file; SciPy reads the numbers.
+"""MATLAB 5 files, a variable at a time: SciPy unpacks all that come before the one that is wanted, however large.
 
 The format is MathWorks' "MAT-File Format" (R2022a, chapter 1): 128 bytes of header, then elements, each a tag of
 type and length. A variable is an element of type 14, or one of type 15 that holds it zlib-compressed.
@@ -7,15 +7,13 @@ type and length. A variable is an element of type 14, or one of type 15 that hol
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
-from ..errors import ExtraMissing, InputError
-from .doors import Array, Entry, Source, broken, printable
+from ..errors import InputError
+from .doors import PACKED, Array, Entry, Raw, Source, broken, fill, printable
 from .levels import shape_text
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -28,15 +26,12 @@ _PROBLEMS = {
     17: "is an object",
 }
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MOST_AXES = 32
 _HEADER = 4096  # bytes of a variable that hold its flags, shape and name
 
 
 def open_mat(source: Source) -> list[Entry]:
     """The variables of a MATLAB 5 file."""
-    try:
-        import scipy.io  # noqa: F401
-    except ImportError:
-        raise ExtraMissing("reading a .mat file", "mat") from None
     entries = []
     source.file.seek(0)
     head = source.file.read(128)
@@ -52,9 +47,9 @@ def open_mat(source: Source) -> list[Entry]:
         kind, length = (int(value) for value in np.frombuffer(tag, endian + "u4"))
         if kind not in (_MATRIX, _COMPRESSED):
             raise InputError(f"is a MATLAB file, but a broken one: an element of type {kind} at byte {start:,}")
-        payload = source.file.read(min(_HEADER, length))
         end = start + 8 + length
-        entry = _variable(source, payload, endian, kind == _COMPRESSED, cut=end > source.size)
+        stored = _Stored(source, start + 8, length, kind == _COMPRESSED)
+        entry = _variable(stored, endian, cut=end > source.size)
         if end > source.size:
             told = f" {entry}" if entry.shape else ""
             raise InputError(f"truncated after {source.size:,} bytes (its variable{told} ends at byte {end:,})")
@@ -65,13 +60,46 @@ def open_mat(source: Source) -> list[Entry]:
     return [Entry(e.name, problem="is there more than once") if times[e.name] > 1 else e for e in entries]
 
 
-def _variable(source: Source, payload: bytes, endian: str, compressed: bool, cut: bool) -> Entry:
+class _Stored:
+    """The bytes inside an element, from its first on; those of a compressed one are unpacked as they are read."""
+
+    def __init__(self, source: Source, start: int, length: int, compressed: bool):
+        self.compressed, self.start = compressed, start
+        self._file, self._length = source.file, length
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Begin anew."""
+        self._file.seek(self.start)
+        self._left = self._length
+        self._inflate = zlib.decompressobj()
+        if self.compressed:
+            fill(self.read, 8)  # the tag of the one that is inside
+
+    def read(self, nbytes: int) -> bytes:
+        """Up to `nbytes` of them, none at the end."""
+        if not self.compressed:
+            return self._more(nbytes)
+        piece = b""
+        while not piece and not self._inflate.eof and (packed := self._inflate.unconsumed_tail or self._more(PACKED)):
+            piece = self._inflate.decompress(packed, nbytes)
+        return piece
+
+    def _more(self, nbytes: int) -> bytes:
+        found = self._file.read(min(nbytes, self._left))
+        self._left -= len(found)
+        return found
+
+    def ends(self) -> bool:
+        """Whether no more is left than fills up eight bytes; the checksum of what is compressed is read, too."""
+        return not self.compressed or (len(fill(self.read, 8)) < 8 and self._inflate.eof)
+
+
+def _variable(stored: _Stored, endian: str, cut: bool) -> Entry:
     """Read the header of a variable; one that cannot be read, in a file that is cut there, has no shape."""
     try:
         with broken("a MATLAB file"):
-            if compressed:
-                payload = zlib.decompressobj().decompress(payload, _HEADER)[8:]
-            return _Reader(payload, endian).entry(source)
+            return _Reader(fill(stored.read, _HEADER).tobytes(), endian).entry(stored)
     except InputError:
         if cut:
             return Entry("")
@@ -84,7 +112,7 @@ class _Reader:
     def __init__(self, payload: bytes, endian: str):
         self._payload, self._endian, self._at = payload, endian, 0
 
-    def entry(self, source: Source) -> Entry:
+    def entry(self, stored: _Stored) -> Entry:
         _, flags = self._element()
         word = int(np.frombuffer(flags, self._endian + "u4", 1)[0])
         kind, is_complex = word & 0xFF, bool(word & 0x800)
@@ -96,13 +124,19 @@ class _Reader:
         name = letters.decode("latin-1")
         if kind in _PROBLEMS or is_complex:
             return Entry(name, problem="has complex values" if is_complex else _PROBLEMS[kind])
+        if len(shape) > _MOST_AXES:
+            return Entry(name, problem=f"has {len(shape)} axes, at most {_MOST_AXES} are read")
         if min(shape, default=0) < 1:
             return Entry(name, problem=f"is empty: its shape is {shape_text(shape)}")
-        stored, length = self._tag()
-        dtype = np.dtype(self._endian + _STORED[stored])
+        number, length = self._tag()
+        if number not in _STORED:
+            return Entry(name, problem=f"holds elements of type {number}, which are no numbers")
+        dtype = np.dtype(self._endian + _STORED[number])
         if math.prod(shape) * dtype.itemsize != length:
             return Entry(name, problem=f"has {length:,} bytes of {dtype.name} for {shape_text(shape)}")
-        return Entry(name, shape, dtype.newbyteorder("="), lambda: _load(source, name, shape))
+        at = self._at
+        raw = None if stored.compressed else Raw(stored.start + at, fortran=True)
+        return Entry(name, shape, dtype, lambda: _load(stored, at, name, shape, dtype), raw=raw)
 
     def _tag(self) -> tuple[int, int]:
         """Type and length of the next element; short ones keep both in four bytes and their data in the next four."""
@@ -123,12 +157,12 @@ class _Reader:
         return kind, data
 
 
-def _load(source: Source, name: str, shape: tuple[int, ...]) -> Array:
-    import scipy.io
-
-    source.file.seek(0)
-    with broken("a MATLAB file"), warnings.catch_warnings(action="ignore"):
-        found: Any = scipy.io.loadmat(source.file, variable_names=[name]).get(name)
-    if not isinstance(found, np.ndarray) or found.shape != shape:
-        raise InputError(f"is a MATLAB file, but a broken one: {printable(name)} is not what its header says")
-    return found
+def _load(stored: _Stored, at: int, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
+    with broken("a MATLAB file"):
+        stored.rewind()
+        nbytes = math.prod(shape) * dtype.itemsize
+        fill(stored.read, at)
+        flat = fill(stored.read, nbytes)
+        if len(flat) < nbytes or not stored.ends():
+            raise InputError(f"is a MATLAB file, but a broken one: {printable(name)} is not what its header says")
+    return flat.view(dtype).reshape(shape, order="F")

@@ -590,7 +590,6 @@ WILD = {
 
 
 def test_copies_of_mnist_damaged_in_the_wild(data, run, tmp_path):
-    pytest.importorskip("scipy")
     files = {Path(name).name: content for name, content in odd(data).items() if "/broken/wild_dataset_files/" in name}
     assert files.keys() == WILD.keys()
     for name, words in WILD.items():
@@ -604,8 +603,6 @@ def test_copies_of_mnist_damaged_in_the_wild(data, run, tmp_path):
     [("train-images-idx3-ubyte.gz", 9_437_184), ("mnist.npz", 9_437_184), ("mnist-original.mat", 9_437_184)],
 )
 def test_truncated_mnist(data, run, tmp_path, name, at):
-    if name.endswith(".mat"):
-        pytest.importorskip("scipy")
     shutil.copyfile(data / "mnist" / name, tmp_path / name)
     os.chmod(tmp_path / name, 0o644)
     os.truncate(tmp_path / name, at)

@@ -32,7 +32,7 @@ def test_at_length(tmp_path: Path, words: list[str]) -> None:
         assert codec in said["pillow"]
     assert "1 thread;" in said["BLAS"]
     assert "ours over blocks" in said["BLAS"]
-    assert {"Python", "platform", "[plot]", "[mat]", "[dask]"} <= said.keys()
+    assert {"Python", "platform", "[plot]", "[dask]"} <= said.keys()
     assert not {"[dev]", "[fuzz]"} & said.keys()
     assert said["[plot]"] == f"matplotlib {metadata.version('matplotlib')}"
 
@@ -42,7 +42,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(versions.metadata, "version", version)
-    assert ["[mat]", "scipy", "not", "installed"] in [line.split() for line in versions.lines()]
+    assert ["[plot]", "matplotlib", "not", "installed"] in [line.split() for line in versions.lines()]
     monkeypatch.setattr(versions.metadata, "requires", version)
     assert not versions.extras()  # from a checkout that is not installed
 

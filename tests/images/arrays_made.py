@@ -76,9 +76,9 @@ def refused(content: object, *words: str, kind: type[NmfcError] = InputError, **
     return message
 
 
-def both(source: object, **options: object) -> tuple[Stack, Stack]:
-    """An archive left in its file, and the same loaded."""
-    apart = read_archive(source, limits=Limits(4000), **options)
+def both(source: object, allowed: int = 7000, **options: object) -> tuple[Stack, Stack]:
+    """An archive left in its file, for so few bytes are allowed, and the same loaded."""
+    apart = read_archive(source, limits=Limits(allowed), **options)
     whole = read_archive(source, limits=PLENTY, **options)
     assert isinstance(apart.images, StoredImages)
     assert isinstance(whole.images, np.ndarray)

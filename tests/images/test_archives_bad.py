@@ -18,7 +18,7 @@ from arrays_made import MB, PEAK, RNG, idx, mat, measured, npy, npy_head, npz, r
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfcompress.errors import ExtraMissing, NmfcError, TooLarge
+from nmfcompress.errors import NmfcError, TooLarge
 from nmfcompress.images.archives import read_archive
 from nmfcompress.images.limits import Limits
 
@@ -54,12 +54,6 @@ def test_errors_name_the_file(tmp_path):
     refused(tmp_path, "Is a directory")
     refused(b"", "stdin.npz: this", name="stdin.npz")
     refused("a\0b", "a")
-
-
-def test_mat_without_scipy(monkeypatch):
-    content = mat(images=ramp(5, 5, 5))
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    refused(content, "nmfcompress[mat]", kind=ExtraMissing)
 
 
 # Lengths
@@ -246,7 +240,6 @@ import resource, sys
 from nmfcompress.images.archives import read_archive
 from nmfcompress.images.limits import Limits
 from nmfcompress.errors import NmfcError
-import scipy.io
 resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31))
 before = peak()
 for path in sys.argv[1:]:
@@ -289,15 +282,15 @@ def test_what_lies_is_refused_even_where_everything_is_allowed(tmp_path):
     assert int(grown) < 50
 
 
-def mat_of_zeros(height: int, width: int) -> bytes:
-    """A compressed variable of a few hundred bytes that says it is so large."""
-    small = mat(False, images=ramp(7, 9))
+def mat_of_zeros(height: int, width: int, name: str = "images", there: int = 5000) -> bytes:
+    """A compressed variable that says it is so large, with so many zeros behind its header."""
+    small = mat(False, **{name: ramp(7, 9)})
     variable = bytearray(small[128:])
     sides = variable.index(struct.pack("<2i", 7, 9))
     variable[sides : sides + 8] = struct.pack("<2i", height, width)
     data = variable.index(struct.pack("<2I", 2, 63))
     variable[data + 4 : data + 8] = struct.pack("<I", height * width)
-    packed = zlib.compress(bytes(variable) + bytes(5000))
+    packed = zlib.compress(bytes(variable) + bytes(there))
     return small[:128] + struct.pack("<2I", 15, len(packed)) + packed
 
 
@@ -309,6 +302,24 @@ def test_mat_bombs(tmp_path):
     answer, seconds, megabytes = measured(tmp_path / "bomb.mat", 500 * MB)
     assert (answer, megabytes < 50) == ("TooLarge", True)
     assert seconds < 2
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the images", "behind them"])
+def test_what_else_a_mat_holds_is_not_unpacked(tmp_path, behind):
+    """200 MB of zeros in 200 KB: a variable of its own, or more of the one that is wanted than its header says."""
+    if behind:
+        content = mat_of_zeros(7, 9, there=200 * MB)
+    else:
+        content = mat_of_zeros(10_000, 20_000, "more", 200 * MB) + mat(images=ramp(4, 5, 5))[128:]
+    (tmp_path / "a.mat").write_bytes(content)
+    answer, _, megabytes = measured(tmp_path / "a.mat", 20 * MB)
+    assert (answer, megabytes < 20) == ("InputError" if behind else "(5, 4, 5)", True)
+
+
+def test_a_packed_mat_with_a_wrong_checksum():
+    content = bytearray(mat(images=ramp(4, 5, 5)))
+    content[-1] ^= 1
+    refused(bytes(content), "is a MATLAB file, but a broken one")
 
 
 @pytest.mark.parametrize("wide", [False, True])

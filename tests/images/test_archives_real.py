@@ -43,14 +43,12 @@ def test_mnist(data):
 
 @real
 def test_mnist_costs_its_own_size(data):
-    pytest.importorskip("scipy")
     for name, most in (("mnist.npz", 65), ("train-images-idx3-ubyte.gz", 65), ("mnist-original.mat", 75)):
         assert measured(data / "mnist" / name, 500 * MB)[2] < most
 
 
 @real
 def test_mnist_of_matlab(data):
-    pytest.importorskip("scipy")
     for collection in (True, False):
         stack = read_archive(data / "mnist/mnist-original.mat", collection=collection)
         assert stack.images.shape == (70_000, 28, 28)
@@ -65,7 +63,6 @@ def test_mnist_of_matlab(data):
 
 @real
 def test_spectral_cube_both_ways(data):
-    pytest.importorskip("scipy")
     bands = read_archive(data / "stacks/samson_bands_156x95x95_f32.npy")
     cube = read_archive(data / "stacks/samson_cube_95x95x156.mat")
     assert bands.images.shape == cube.images.shape == (156, 95, 95)
@@ -113,8 +110,6 @@ def test_odd_ones(data):
     with tarfile.open(data / "odd.tar.gz") as tar:
         found = {m.name.removeprefix("odd/"): tar.extractfile(m).read() for m in tar if m.isfile()}
     for name, expected in ODD.items():
-        if name.endswith(".mat"):
-            pytest.importorskip("scipy")
         if isinstance(expected, str):
             refused(found[name], expected)
         else:
