@@ -93,7 +93,7 @@ class Entry:
     @property
     def needs(self) -> int:
         """Bytes of memory to load it, with the copy that scaling makes."""
-        kept = self.dtype.newbyteorder("=") in (np.uint8, np.uint16) and self.dtype.isnative
+        kept = self.dtype.newbyteorder("=") in (np.uint8, np.uint16)
         return self.nbytes + (0 if kept else math.prod(self.shape) * (8 if self.dtype == np.float64 else 4))
 
     def check(self, kinds: str = "biuf") -> None:
@@ -277,7 +277,7 @@ class _Header:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def shaped(self, flat: Array) -> Array:
-        return flat.view(self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
+        return shaped(flat, self.dtype, self.shape, self.fortran)
 
     def truncated(self, there: int, more: str = "") -> str:
         if self.idx and len(self.shape) > 1:
@@ -360,6 +360,14 @@ def fill(read: Callable[[int], bytes], nbytes: int) -> Array:
         flat[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
         done += len(piece)
     return flat[:done]
+
+
+def shaped(flat: Array, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool) -> Array:
+    """Bytes, as `fill` has read them, as an array in the machine's byte order; they are turned in their place."""
+    values = flat.view(dtype)
+    if not dtype.isnative:
+        values = values.byteswap(inplace=True).view(dtype.newbyteorder("="))
+    return values.reshape(shape, order="F" if fortran else "C")
 
 
 class _Gunzip:

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from ..errors import InputError
-from .doors import PACKED, Array, Entry, Raw, Source, broken, fill, printable
+from .doors import PACKED, Array, Entry, Raw, Source, broken, fill, printable, shaped
 from .levels import shape_text
 
 _MATRIX, _COMPRESSED = 14, 15
@@ -165,4 +165,4 @@ def _load(stored: _Stored, at: int, name: str, shape: tuple[int, ...], dtype: np
         flat = fill(stored.read, nbytes)
         if len(flat) < nbytes or not stored.ends():
             raise InputError(f"is a MATLAB file, but a broken one: {printable(name)} is not what its header says")
-    return flat.view(dtype).reshape(shape, order="F")
+    return shaped(flat, dtype, shape, fortran=True)

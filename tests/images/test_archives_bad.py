@@ -221,6 +221,12 @@ def test_what_fits_is_read(tmp_path):
     assert megabytes < 150
 
 
+def test_the_other_byte_order_takes_no_more(tmp_path):
+    path = bomb(tmp_path / "large", npy_head(">f4", "(100, 500, 500)"), 100 * MB, "npz")
+    answer, _, megabytes = measured(path, 250 * MB)
+    assert (answer, megabytes < 120) == ("(100, 500, 500)", True)
+
+
 def test_mat_that_lies(tmp_path):
     content = bytearray(mat(False, images=ramp(8, 8, 8)))
     at = content.index(struct.pack("<3i", 8, 8, 8))
