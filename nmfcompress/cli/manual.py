@@ -22,7 +22,7 @@ EXITS = (  # as the README has them
     ),
     ("2", "wrong usage; an extra that is not installed"),
     ("3", "a size or quality that cannot be reached (nothing is written)"),
-    ("130, 143", "interrupted, terminated"),
+    ("130, 143", "interrupted; terminated, or its terminal was closed"),
     ("141", "the reader of stdout went away"),
 )
 VARIABLES = (
