@@ -24,6 +24,7 @@ ADDED = (("objective",), ("reads", "gradient", "objective"))  # columns that old
 HEADS = [list(CSV_COLUMNS), *([column for column in CSV_COLUMNS if column not in added] for added in ADDED)]
 DANGEROUS = (*"=+-@＝＋－＠", "\t", "\r", "\n")  # a spreadsheet would take the field for a formula
 QUOTED = re.compile(r"""[,"\r\n]|^'[-=+@＝＋－＠\t\\]|^\s""")  # fields that stand in quotation marks
+SEPARATED = re.compile(r"[/\\](?=.)")  # of folders, with something after it
 HELD = 2**22  # bytes of a log that are kept in memory
 
 
@@ -265,5 +266,9 @@ def figure(value: float | None, spec: str) -> str:
 
 
 def shortened(name: str, width: int = 36) -> str:
-    """The end of a long name, which tells more than its beginning."""
-    return name if len(name) <= width else "..." + name[3 - width :]
+    """The end of a long name, which tells more than its beginning; of a path whole folders, where one fits."""
+    if len(name) <= width:
+        return name
+    end = name[3 - width :]
+    folder = SEPARATED.search(end)
+    return "..." + (end[folder.start() :] if folder else end)
