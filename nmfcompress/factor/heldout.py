@@ -30,7 +30,7 @@ CLEAR = 2.0  # standard errors by which more parts must predict better to be nee
 SIDE = 1536  # rows and columns, at most, that are split: more would not tell more
 EXACT = 1e-5  # of V's squares: nothing is left to predict better
 LAST = 4  # directions, the last ones, that are looked at together
-STANDS_OUT = 0.5  # times the strongest direction of noise: photos come to 0.3, parts under noise of 20 dB to 2 and more
+STANDS_OUT = 0.7  # of noise: photos come to 0.63 at most, a few pieces of sky aside, parts under noise of 20 dB to 1.8
 LEAST = 2  # blocks that tell a standard error
 SWEEPS = 80  # of a model of parts, on the rows and columns looked at
 SETTLING = 12  # sweeps until a new part has found its place
@@ -91,25 +91,29 @@ def simplest(errors: np.ndarray) -> int:
 
 
 def stands_out(errors: np.ndarray, directions: int, shape: tuple[int, int]) -> bool:
-    """Whether what the directions gain ends with them, or fades away long before and only happens to end there.
+    """Whether the last of the directions gain as much as parts do, or gains have faded away long before.
 
-    The errors of photos fall more and more slowly, and rise where noise comes to outweigh the little that is left to
-    gain: each of the last directions there gains far less than the noise in one direction. Where V has so many parts,
-    each of them gains more than that, and the next one nothing.
+    The errors of photos fall more and more slowly, until noise outweighs the little that is left to gain: the last
+    directions gain far less than those before, and less than the noise in one direction comes to. Where V has so many
+    parts, the last ones gain about as much as others. They stand out if what they gain is nearer to what those before
+    gain than to noise, in ratios.
 
     Parameters
     ----------
     errors : array, shape (blocks, ranks)
         As `free_errors` tells them.
     directions : int
-        From 1: as `simplest` counts them. Those from halfway up on are looked at, and LAST at most.
+        From 1: as `simplest` counts them.
     shape : (m, n)
         Of what was split; noise of power 1 comes to (sqrt(m) + sqrt(n))**2 in its strongest direction.
     """
     (m, n), mean = shape, errors.mean(axis=0)
-    before = max(directions - LAST, directions // 2)
-    gain = (mean[before] - mean[directions]) / (directions - before)
-    return bool(gain > STANDS_OUT * mean[directions] * (np.sqrt(m) + np.sqrt(n)) ** 2 / (m * n))
+    noise = STANDS_OUT * mean[directions] * (np.sqrt(m) + np.sqrt(n)) ** 2 / (m * n)
+    half = max(directions - LAST, directions // 2)
+    quarter = max(directions // 4, 1)  # the first direction is the mean, more or less: it is no measure
+    last = (mean[half] - mean[directions]) / (directions - half)
+    before = (mean[quarter] - mean[half]) / (half - quarter) if quarter < half else last
+    return bool(last > 0 and last**2 > noise * before)
 
 
 def part_error(
