@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from typing import Any
@@ -31,6 +32,7 @@ INITS = (None, "random", "nndsvd", "nndsvda", "nndsvdar", "custom")
 SMALL = 0.01  # of the mean: what nndsvdar fills zeros with, at most
 LARGEST_TOL = 1 - 1e-9  # any above ends the sweeps at the first look, too
 COSTLY = 1e15
+WITHIN = ("nmfcompress", "sklearn")  # packages whose frames are no caller's
 log = logging.getLogger(__name__)
 
 
@@ -160,7 +162,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.reconstruction_err_ = found.loss if fit.divergence == "frobenius" else float(np.sqrt(2 * found.loss))
         if not found.converged and self.tol > 0:
             what = f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence."
-            warnings.warn(what, ConvergenceWarning, stacklevel=3)
+            _warn(what, ConvergenceWarning)
         return _with_zeros(found.W, least)
 
     def transform(self, X: Any) -> np.ndarray:
@@ -245,7 +247,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return _given(W, (m, rank), "W", X.dtype), _given(H, (rank, n), "H", X.dtype)
         if W is not None or H is not None:
             what = "When init!='custom', provided W or H are ignored (init='custom' begins with them)."
-            warnings.warn(what, RuntimeWarning, stacklevel=3)
+            _warn(what, RuntimeWarning)
         before = getattr(self, "components_", None) if self.warm_start else None
         if before is not None and before.shape == (rank, n):
             return None, before
@@ -262,7 +264,7 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         if init == "nndsvd" and self.solver == "mu":
             what = "init 'nndsvd' leaves zeros, which solver 'mu' hardly moves (expected 'nndsvda' or 'nndsvdar')"
-            warnings.warn(what, UserWarning, stacklevel=4)
+            _warn(what, UserWarning)
         made = start.nndsvd(V, rank, rng, map)
         for factor in made:
             zeros = factor == 0
@@ -281,6 +283,14 @@ class NMF(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _tell(self, record: SweepRecord) -> None:
         log.info("sweep %d, loss %.6g", record.sweep, record.loss)
+
+
+def _warn(what: str, category: type[Warning]) -> None:
+    """Warn where the estimator was called from: scikit-learn calls it through wrappers, pipelines and searches."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in WITHIN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(what, category, stacklevel=level)
 
 
 def _with_zeros(factor: np.ndarray, least: float) -> np.ndarray:

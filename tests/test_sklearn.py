@@ -275,6 +275,22 @@ def test_convergence_is_told_as_theirs_is(X):
             kind(3, max_iter=2).fit(X)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, X: model.fit(X),
+        lambda model, X: model.fit_transform(X),
+        lambda model, X: make_pipeline(MinMaxScaler(), model).fit_transform(X),
+        lambda model, X: model.set_output(transform="pandas").fit(X, W=X),
+    ],
+)
+def test_warnings_name_the_file_of_the_caller(X, call):
+    with pytest.warns((UserWarning, RuntimeWarning), match=".") as told:
+        call(NMF(3, max_iter=2, init="nndsvd", solver="mu"), X)
+    assert len(told) >= 2
+    assert {Path(one.filename) for one in told} == {Path(__file__)}
+
+
 def test_sweeps_go_to_the_log(X, caplog, capsys):
     with caplog.at_level(logging.INFO, "nmfcompress.sklearn"):
         quiet = NMF(3, random_state=0).fit(X)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError, OtherRun, OutputError, about
 from ..factor.checkpoint import ARRAYS, Checkpoint, Take, pack, unpack
-from ..factor.nmf import Factorization
+from ..factor.ranks import Ranks
 from ..images.files import FileId, display
 from ..images.limits import Limits
 from ..images.named import read_arrays, write_arrays
@@ -23,14 +23,14 @@ from .factors import Basis, read_basis
 class Start:
     """How a fit begins: as settings say, after a checkpoint, or with a given basis, for which only codes are sought.
 
-    `tried`: factors of the same pictures, found with their rank.
+    `tried`: the ranks of the same pictures, among them the one that is asked for, with its factors.
     """
 
     fit: Fit
     path: str = ""
     resume: Checkpoint | None = None
     given: Basis | None = None
-    tried: Factorization | None = None
+    tried: Ranks | None = None
 
     @property
     def sweeps(self) -> int:

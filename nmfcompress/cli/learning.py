@@ -34,7 +34,7 @@ from .factors import encode_factors
 from .inputs import Source, chosen, content, label_of, mode_of, sources
 from .outputs import Outputs
 from .spreading import Spread, spread, write_factor
-from .trying import try_ranks
+from .trying import remarks_on, try_ranks
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
 PAGE_PARTS, PART_SIDE, PAIR_SIDE = 100, 128, 160  # and on the page, with pixels a side of parts and of images
@@ -79,8 +79,7 @@ def run(
             check(not reading.mask and not scheduler, "-k/--rank", "auto with a mask or a scheduler", "a number")
             free = replace(start.fit, l1=(0.0, 0.0), l2=(0.0, 0.0))  # how many parts there are is no matter of cost
             ranks, _ = try_ranks(name, stack, Ranking(), free, limits, console, from_zero=False)
-            console.notes(name, [f"rank {ranks.recommended}: {ranks.reason}"])
-            start = replace(start, fit=replace(start.fit, rank=ranks.recommended), tried=ranks.best.fit)
+            start = replace(start, fit=replace(start.fit, rank=ranks.recommended), tried=ranks)
         named = _named(outputs, writing, _possible(start, stack), _plot(writing, start, console))
         wanted = outputs.wanted([path for path, _ in named])
         if named and not wanted:
@@ -169,7 +168,8 @@ def _learn(
     beside += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
     limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
-    said = caveats(stack.images, fit)
+    tried = start.tried
+    said = (*(remarks_on(tried, stack) if tried else ()), *caveats(stack.images, fit))
     console.notes(name, said)
     began = time.perf_counter()
     crew = work.over(stack.images)
@@ -177,7 +177,8 @@ def _learn(
         found = code_collection(stack.images, start.given.H, fit, mask, crew)
     else:
         console.bar(name, fit.max_sweeps * fit.restarts - start.sweeps)
-        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew, start.tried)
+        grown = tried.best.fit if tried else None
+        found = fit_collection(stack.images, fit, mask, console.on_sweep, start.resume, keeper, crew, grown)
     if gone := nothing_left(found.fit, fit):
         console.notes(name, gone)
         said += gone
@@ -185,6 +186,7 @@ def _learn(
         fit, found.fit, found.measured, input=name, image=None, label=None, width=shape[2], height=shape[1],
         mode=mode_of(stack.images[0]), seconds=round(time.perf_counter() - began, 4), notes=(*stack.notes, *said),
         images=shape[0], basis_from=None if start.given is None else start.given.path, **work.said(),
+        knee=tried.knee if tried else None, reason=tried.reason if tried else None,
     )  # fmt: skip
     return Learned(name, fit, stack, found, outcome)
 

@@ -99,7 +99,7 @@ fit_or_file = bundle(
         "--rank",
         type=RankOrAuto(),
         metavar="INTEGER|auto",
-        help=_RANK + " auto finds the rank first, as nmfc rank does.  [required without a file below]",
+        help=_RANK + " auto finds the rank first, by what nmfc rank goes by.  [required without a file below]",
     ),
     *_FIT,
 )
@@ -285,7 +285,9 @@ ranking = bundle(
     "ranking",
     _ranking,
     click.option("--ranks", metavar="A-B", help=f"Between which.  [default: {Ranking.low}-{Ranking.high}]"),
-    click.option("--time", "seconds", type=float, metavar="SECONDS", help="Begin no further rank after so many."),
+    click.option(
+        "--time", "seconds", type=float, metavar="SECONDS", help="Search no longer; what is not known then is left out."
+    ),
 )
 
 ranked = bundle(

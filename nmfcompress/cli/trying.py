@@ -24,11 +24,11 @@ def try_ranks(
 ) -> tuple[Ranks, list[said.RankRecord]]:
     """Ranks of a collection, or of the one picture that there is, and a record of each.
 
-    `from_zero`: of values as they were in the file, where their minimum was taken away.
+    `from_zero`: of values as they were in the file, where their minimum was taken away (`taken_away`).
     """
     V = arrange_stack(stack.images) if len(stack.images) > 1 else arrange_rows(np.asarray(stack.images[0]))
     levels = stack.levels
-    lift = levels.low / (levels.high - levels.low) if from_zero and levels.own else 0.0
+    lift = taken_away(stack) / (levels.high - levels.low or 1) if from_zero else 0.0
     if lift:
         V = Lifted(V, lift)
     (m, n), high = V.shape, min(ranking.high, *V.shape)
@@ -54,3 +54,15 @@ def try_ranks(
         for trial in ranks.trials
     ]  # fmt: skip
     return ranks, ready
+
+
+def taken_away(stack: Stack) -> float:
+    """The minimum, where values are less it; what is everywhere may take a part of its own."""
+    return stack.levels.low if stack.levels.own else 0.0
+
+
+def remarks_on(ranks: Ranks, stack: Stack) -> tuple[str, ...]:
+    """What to say of a rank that was tried not `from_zero`."""
+    low = taken_away(stack)
+    less = f"the rank is that of values less their minimum, {low:g}; nmfc rank takes them as they are"
+    return (f"rank {ranks.recommended}: {ranks.reason}", *([less] if low else []))

@@ -24,11 +24,13 @@ ADDED = (("objective",), ("reads", "gradient", "objective"))  # columns that old
 HEADS = [list(CSV_COLUMNS), *([column for column in CSV_COLUMNS if column not in added] for added in ADDED)]
 DANGEROUS = (*"=+-@＝＋－＠", "\t", "\r", "\n")  # a spreadsheet would take the field for a formula
 QUOTED = re.compile(r"""[,"\r\n]|^'[-=+@＝＋－＠\t\\]|^\s""")  # fields that stand in quotation marks
+SEPARATED = re.compile(r"[/\\](?=.)")  # of folders, with something after it
 HELD = 2**22  # bytes of a log that are kept in memory
 
 
 OPTIONAL = {
     *("images", "basis_from", "workers", "worker_pids", "bytes", "bits_per_pixel", "ratio", "l1", "l2", "objective"),
+    *("knee", "reason"),
 }  # keys of --json that are there where they say something
 
 
@@ -39,7 +41,8 @@ class Outcome:
     `image` is the index in an archive (from 0) or the number of a frame (from 1), None for a plain picture; `reads` and
     `gradient` are those of the last SweepRecord; `objective` is too, and goes with the penalties `l1`, `l2` (of W, H);
     `images` and `basis_from` are for collections; `bytes`,
-    `bits_per_pixel` and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made.
+    `bits_per_pixel` and `ratio` (to the pixels as they are in memory) are those of the .nmfc file, if one was made;
+    `knee` and `reason` are those of factor.ranks.Ranks, if the rank was found.
     """
 
     input: str
@@ -73,6 +76,8 @@ class Outcome:
     l1: tuple[float, float] | None = None
     l2: tuple[float, float] | None = None
     objective: float | None = None
+    knee: bool | None = None
+    reason: str | None = None
 
     @classmethod
     def of(cls, settings: Fit, fit: Factorization, measured: Measured, **about: Any) -> Outcome:
@@ -261,5 +266,9 @@ def figure(value: float | None, spec: str) -> str:
 
 
 def shortened(name: str, width: int = 36) -> str:
-    """The end of a long name, which tells more than its beginning."""
-    return name if len(name) <= width else "..." + name[3 - width :]
+    """The end of a long name, which tells more than its beginning; of a path whole folders, where one fits."""
+    if len(name) <= width:
+        return name
+    end = name[3 - width :]
+    folder = SEPARATED.search(end)
+    return "..." + (end[folder.start() :] if folder else end)

@@ -76,6 +76,38 @@ def test_basis_of_the_rank_that_is_found(folder):
         assert len(factors["H"]) == said["rank"]
 
 
+def test_why_a_rank_was_taken_is_in_the_json_of_the_basis(folder):
+    said = json.loads(real(folder, "basis", "swimmer.npy", "-k", "auto", "--json", "--write", "csv").stdout)
+    rank = json.loads(real(folder, "rank", "swimmer.npy", "--json", "--no-plot", "-O", "ranks").stdout)
+    assert [said[name] for name in ("rank", "knee", "reason")] == [
+        rank[name] for name in ("recommended", "knee", "reason")
+    ]
+    assert f"rank {said['rank']}: {said['reason']}" in said["notes"]
+    other = json.loads(real(folder, "basis", "swimmer.npy", "-k", "2", "--json", "--write", "csv", "-f").stdout)
+    assert not {"knee", "reason"} & other.keys()
+
+
+def test_a_minimum_that_is_taken_away_is_said_where_it_may_count_as_a_part(folder):
+    V = planted("uniform", 6, 80, 60, 0).reshape(80, 6, 10)
+    np.save(folder / "above.npy", V + 5)
+    np.save(folder / "from-0.npy", V - V.min())
+    for file, says in (("above.npy", True), ("from-0.npy", False)):
+        done = real(folder, "basis", file, "-k", "auto", "--json", "--write", "csv", "-f")
+        notes = json.loads(done.stdout)["notes"]
+        assert any("less their minimum" in note for note in notes) == says
+        assert (b"less their minimum" in done.stderr) == says
+
+
+def test_time_that_is_up_leaves_cells_empty(folder):
+    done = real(folder, "rank", "swimmer.npy", "--time", "0.000001", "--json", "--no-plot")
+    said = json.loads(done.stdout)
+    assert said["reason"].endswith("; time was up before all was tried")
+    with open(folder / "nmfc-out" / "rank.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row[name] for row in rows for name in ("svd_floor", "held_out_parts", "stability")} == {""}
+    assert sum(int(row["recommended"]) for row in rows) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

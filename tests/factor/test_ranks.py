@@ -11,8 +11,10 @@ from PIL import Image
 from planted import planted, swimmer
 
 from nmfcompress.errors import InputError, UsageError
+from nmfcompress.factor import heldout, ranks
+from nmfcompress.factor.heldout import free_errors, simplest, splits_of, stands_out
 from nmfcompress.factor.nmf import factorize
-from nmfcompress.factor.ranks import alike, choose_rank, free_errors, simplest
+from nmfcompress.factor.ranks import Trial, alike, choose_rank
 from nmfcompress.settings import Fit
 
 
@@ -26,7 +28,8 @@ def test_a_planted_rank_is_found(kind, rank):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_stuck_models_are_not_taken_for_a_part_more(seed):
-    found = choose_rank(planted("blocks", 9, 160, 120, seed), 1, 24, enough=lambda: True)
+    seen: list[Trial] = []  # parts are exchanged before the first rank is fitted, and that is all there is time for
+    found = choose_rank(planted("blocks", 9, 160, 120, seed), 1, 24, on_trial=seen.append, enough=lambda: bool(seen))
     assert found.recommended == 9
 
 
@@ -57,6 +60,28 @@ def test_pictures_have_no_knee_and_that_is_said():
     assert all(trial.stability is None for trial in found.trials)
 
 
+@pytest.mark.parametrize("high", [40, 60, 80])
+def test_pictures_have_no_knee_however_wide_the_range(high):
+    with Image.open(Path(__file__).parents[2] / "samples" / "grey.png") as picture:
+        V = np.asarray(picture)[::2, ::2]
+    seen: list[Trial] = []
+    found = choose_rank(V, 1, high, on_trial=seen.append, enough=lambda: bool(seen))
+    assert not found.knee
+    assert found.reason.startswith("no knee: ")
+    assert "noise" not in found.reason
+
+
+@pytest.mark.parametrize(("kind", "rank"), [("uniform", 12), ("sparse", 12), ("blocks", 12), ("uniform", 2)])
+def test_planted_parts_stand_out_and_a_smooth_decline_does_not(kind, rank, rng):
+    V = planted(kind, rank, 300, 200, 0)
+    splits = splits_of(V.shape, rng)
+    assert stands_out(free_errors(V, 24, splits), rank, V.shape)
+    U, _, Vt = np.linalg.svd(V, full_matrices=False)
+    smooth = U * np.arange(1, 201) ** -1.0 @ Vt  # every direction a little smaller than the one before
+    errors = free_errors(smooth, 150, splits)
+    assert not stands_out(errors, simplest(errors), V.shape)
+
+
 def test_a_rank_near_the_largest_tried_is_found_where_more_is_clearly_worse():
     found = choose_rank(planted("uniform", 7, 300, 200, 0), 1, 9, fit=Fit(1, max_sweeps=30))
     assert (found.recommended, found.knee) == (7, True)
@@ -73,7 +98,43 @@ def test_time_that_ends_a_search_is_said():
     with Image.open(Path(__file__).parents[2] / "samples" / "grey.png") as picture:
         V = np.asarray(picture)[::2, ::2]
     found = choose_rank(V, 1, 16, fit=Fit(1, max_sweeps=20), enough=lambda: True)
-    assert "better at rank 16, the largest of the range, though time was up after rank 1 (" in found.reason
+    assert "at rank 16, the largest of the range (" in found.reason
+    assert found.reason.endswith("; time was up before all was tried")
+    assert [(trial.rank, trial.svd_floor) for trial in found.trials] == [(1, None)]
+
+
+@pytest.mark.parametrize("after", [0, 3, 14, 20, 60, 200, 500])
+def test_once_time_is_up_only_what_is_needed_is_made(after, monkeypatch):
+    asked, swept = [], []
+
+    def enough() -> bool:
+        asked.append(None)
+        return len(asked) > after
+
+    def counted(call):
+        def counting(*words, on_sweep=None, **options):
+            def told(record):
+                if len(asked) > after:
+                    swept.append(None)
+                if on_sweep is not None:
+                    on_sweep(record)
+
+            return call(*words, on_sweep=told, **options)
+
+        return counting
+
+    monkeypatch.setattr(ranks, "factorize_as", counted(ranks.factorize_as))
+    monkeypatch.setattr(heldout, "factorize", counted(heldout.factorize))
+    found = choose_rank(swimmer(), 1, 32, fit=Fit(1, max_sweeps=10), enough=enough)
+    assert found.reason.endswith("; time was up before all was tried")
+    assert len(swept) <= 2 * 11 + 2  # those of the first rank and of the one recommended, and of what is given up
+    assert found.best.rank == found.recommended
+
+
+def test_parts_that_there_was_no_time_for_are_not_claimed():
+    found = choose_rank(swimmer(), 1, 32, fit=Fit(1, max_sweeps=10), enough=lambda: True)
+    assert found.reason.startswith("V has 13 directions beyond noise, and parts were not tried")
+    assert all(trial.held_out_parts is None and trial.stability is None for trial in found.trials)
 
 
 def test_what_is_tried_is_what_it_says():
@@ -154,6 +215,12 @@ def test_parts_in_any_order_are_the_same_parts(rng):
 def test_what_cannot_be_tried_is_named(V, options, error, words):
     with pytest.raises(error, match=words):
         choose_rank(V, **options)
+
+
+def test_nothing_has_no_knee_and_no_noise():
+    found = choose_rank(np.zeros((20, 30), np.uint8), 2, 8)
+    assert (found.recommended, found.knee) == (2, False)
+    assert found.reason == "no knee: all entries are 0, and 2 parts are the fewest tried"
 
 
 @pytest.mark.parametrize("V", [np.zeros((20, 30)), np.ones((20, 30), np.uint8), np.eye(24)])

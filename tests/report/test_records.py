@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from nmfcompress.errors import OutputError
 from nmfcompress.factor import SweepRecord
-from nmfcompress.report.records import CSV_COLUMNS, HELD, SUMMARY_ROWS, Curve, Log, Outcome, merge_csv, neutral, summary
+from nmfcompress.report.records import (
+    CSV_COLUMNS,
+    HELD,
+    SUMMARY_ROWS,
+    Curve,
+    Log,
+    Outcome,
+    merge_csv,
+    neutral,
+    shortened,
+    summary,
+)
 
 HEAD = "input,image,label,sweep,loss,relative_loss,reads,gradient,objective,seconds\n"
 OLD = "input,image,label,sweep,loss,relative_loss,seconds\n"
@@ -251,3 +262,17 @@ def test_a_long_name_keeps_its_end():
     line = summary([dataclasses.replace(OUTCOME, input="folder/" * 30 + "last.png")])[1]
     assert "last.png" in line
     assert len(line) < 140
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("in/nmfc-v6/samples/digits.npz", ".../samples/digits.npz"),
+        ("nmfc-v6/in/samples/d.npz", "nmfc-v6/in/samples/d.npz"),
+        ("C:\\in\\pictures\\some\\digits.npz", "...\\some\\digits.npz"),
+        ("a-folder/a-name-that-is-long.png", "..." + "a-folder/a-name-that-is-long.png"[-21:]),
+        ("only/folders/that-go-on-and-on-and-on/", "..." + "only/folders/that-go-on-and-on-and-on/"[-21:]),
+    ],
+)
+def test_paths_are_cut_between_folders(name, short):
+    assert shortened(name, 24) == short
