@@ -23,8 +23,8 @@ from .rows import LOSS, Quantized, RowsCoder, read_rows
 from .targets import Tries, meet
 
 FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
-SMALL = 2**16  # values of a picture that is tried by its rows, too, where these may take
-ROWS_VALUE = 0.35  # bytes, about, for each of theirs
+LITTLE = 2**16  # values of a picture, times parts, of which rows are tried, too, where these may take
+ROWS_VALUE = 0.35  # bytes, about, for each of their values
 ALL_BUT_EXACT = 70.0  # dB, in place of what is exact
 ROWS_STEPS = (1 / 64, 64.0)
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
@@ -108,13 +108,14 @@ def arrangement_of(coding: Coding) -> str:
 def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> bool:
     """Whether few parts of rows may do where patches miss, or better: lines and grids, which patches blur.
 
-    Beside patches that do, only of a small picture: it takes little, and what is as small has few of everything.
+    Beside patches that do, only where it takes little time.
     """
     V = arrange_rows(pixels)
     if patches is None:
         wanted, few = coding.min_psnr or 0.0, FEW_ROWS * min(V.shape)
-    elif pixels.size <= SMALL:
-        wanted, few = patches.psnr_db or ALL_BUT_EXACT, patches.size / (ROWS_VALUE * sum(V.shape))
+    elif pixels.size <= LITTLE:
+        wanted = patches.psnr_db or ALL_BUT_EXACT
+        few = min(patches.size / (ROWS_VALUE * sum(V.shape)), LITTLE / pixels.size)
     else:
         return False
     return bool(parts_needed(V, 10 ** (-wanted / 10)) <= few)

@@ -194,7 +194,7 @@ def drawing() -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize("target", [{"min_psnr": 20}, {"min_psnr": 99}, {"target_size": 400}, {"target_size": 10**6}])
+@pytest.mark.parametrize("target", [{"min_psnr": 20}, {"target_size": 400}, {"target_size": 10**6}])
 def test_a_small_drawing_is_as_small_by_rows_or_by_patches(target: dict[str, int]) -> None:
     """Seen with 48 x 64 pixels at 20 dB: 504 bytes by patches, 123 by rows."""
     coding = Coding(jobs=1, **target)  # type: ignore[arg-type]
