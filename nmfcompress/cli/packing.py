@@ -18,6 +18,7 @@ from ..codec.header import Header, Meta
 from ..codec.image import arrangement_of, coded_image
 from ..codec.opened import Opened, open_container
 from ..codec.pictured import described, range_of
+from ..codec.targets import loose
 from ..codec.told import mode_of
 from ..errors import InputError, TargetMissed, UsageError, about
 from ..factor.nmf import factorize_as
@@ -237,7 +238,8 @@ def _coded(
         why = heavy or hints.in_grey(images.shape, images.dtype, coding)
         error.message += f" ({why})" if why else ""
         raise
-    notes = (*coded.notes, *hints.of_type(content.levels.dtype, images.dtype), *([heavy] if heavy else []))
+    notes = (*coded.notes, *loose(coded, coding), *hints.of_type(content.levels.dtype, images.dtype))
+    notes += (heavy,) if heavy else ()
     notes += () if isinstance(content, Picture) and _factorizes(coding) else _idle(fit)
     console.notes(name, notes)
     return coded, (*content.notes, *notes)

@@ -6,11 +6,12 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError, TargetMissed, UsageError
+from ..errors import InputError, UsageError
 from ..factor.crew import workers
 from ..factor.nmf import cores
 from ..metrics import peak
@@ -30,7 +31,7 @@ from .parts import MOST_PARTS as MOST_READ
 from .parts import read_parts
 from .patch_streams import BANDS
 from .patched import coded_patches, patches_bytes
-from .targets import closer, meet, reached, tight
+from .targets import Tries, closer, meet, tight, utmost_of
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
@@ -134,21 +135,14 @@ def coded_stack(
 
 def _either(arranged: Callable[[str], Coded], choice: Choice, n: int, coding: Coding) -> Coded:
     """What suits, unless what else there is reaches a target that this misses, or comes nearer where none is sure."""
-    found: Coded | None = None
-    missed: list[TargetMissed] = []
+    tries: Tries[Coded] = Tries(coding)
     for arrangement in (choice.first, str(choice.second)):
-        try:
-            made = arranged(arrangement)
-        except TargetMissed as error:
-            missed.append(error)
+        if tries.take(partial(arranged, arrangement)) is None or tries.found is None:
             continue
-        found = made if found is None or closer(made, found, coding) else found
-        wasted = coding.target_size is not None and arrangement != "patches" and not tight(found, coding)
-        if not wasted and not choice.is_worth(found, n, coding):
+        wasted = coding.target_size is not None and arrangement != "patches" and not tight(tries.found, coding)
+        if not wasted and not choice.is_worth(tries.found, n, coding):
             break
-    if found is None:
-        raise min(missed, key=lambda error: reached(error, coding))
-    return found
+    return tries.best()
 
 
 def _check_origin(there: Header, here: Header) -> None:
@@ -220,14 +214,21 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
     most = min(coding.rank or MOST_PARTS, most_rank("stack", header))
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
 
-        def made_of(rank: int) -> Coded:
+        def made_of(rank: int, coding: Coding = coding) -> Coded:
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
             return _drafted(coder, rank, coding, header, meta, origin)
 
         first = stack_rank(images, header, coding)
         if not coding.targets or origin is not None:
             return made_of(first)
-        return _searched(made_of, first, most, coding, patient=n * pixels <= SMALL)
+        patient = n * pixels <= SMALL
+        tries: Tries[Coded] = Tries(coding)
+        tries.take(lambda: _searched(made_of, first, most, coding, patient))
+        if tries.found is None and patient and coding.target_size is not None:
+            # what learning comes to jumps with the price, where that is high
+            free = replace(coding, target_size=None)
+            tries.take(lambda: utmost_of(lambda step: made_of(1, replace(free, step=step)), coding, *STEPS))
+        return tries.best()
 
 
 def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Coding, patient: bool) -> Coded:
@@ -237,25 +238,18 @@ def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Cod
     halved, then by smaller steps; unless `patient`, only until nothing is wasted.
     """
     more = coding.min_psnr is not None
-    missed: TargetMissed | None = None
+    tries: Tries[Coded] = Tries(coding)
 
     @functools.cache
     def attempt(rank: int) -> Coded | None:
-        nonlocal missed
-        try:
-            return made_of(rank)
-        except TargetMissed as error:
-            missed = error
-            return None
+        return tries.take(lambda: made_of(rank))
 
     def times(factor: float) -> int:
         return min(max(round(rank * factor), 1), most)
 
-    while (found := attempt(rank)) is None:
-        if rank == (most if more else 1):
-            raise missed or TargetMissed("the target cannot be reached")
+    while attempt(rank) is None and rank != (most if more else 1):
         rank = times(2 if more else 1 / 2)
-    factor = 2.0
+    found, factor = tries.best(), 2.0
     while factor > NEAR and (patient or not tight(found, coding)):
         for other in (times(1 / factor), times(factor)) if more else (times(factor), times(1 / factor)):
             made = attempt(other)
@@ -290,7 +284,7 @@ def _drafted(
         return min(max(price * math.exp(min(max(0.3 * miss, -turn), turn)), least), most)
 
     if origin is not None:
-        coder.take(read_parts(origin.container, header), price)
+        coder.take(read_parts(origin.container, header))
     else:
         price = coder.learn(rank, price, steer)
 
@@ -299,14 +293,18 @@ def _drafted(
         return coded("stack", header, meta, made.sections, coder.rank, made.mse)
 
     learned = math.sqrt(price / price_of(1.0, pixels))
-    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL) if coding.targets else draft(learned)
+    if not coding.targets:
+        return draft(learned)
+    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL, utmost=origin is not None)
 
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
     images = np.asarray(images[:] if not isinstance(images, np.ndarray) else images)
     white = max(float(images.max()) / peak(images.dtype), 1 / 65535)
     most = most_rank("bands", header)
-    ranks = (min(coding.rank or BANDS_RANK, most), most)
+    first = min(coding.rank or BANDS_RANK, most)
+    last = most if coding.rank is None else first
+    tries: Tries[Coded] = Tries(coding)
 
     def made_of(rank: int) -> Coded:
         coder = Bands(images, rank, seed=coding.seed, jobs=coding.jobs)
@@ -319,19 +317,13 @@ def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: On
 
         if not coding.targets:
             return draft(coding.step or BANDS_STEP * white)
-        return meet(draft, coding, BANDS_STEP * white, *(step * white for step in BANDS_STEPS))
+        return meet(draft, coding, BANDS_STEP * white, *(step * white for step in BANDS_STEPS), utmost=rank == last)
 
-    few: Coded | None = None
-    try:
-        few = made_of(ranks[0])
-        # while some are not worth their bytes more would not be, either
-        if not coding.targets or coding.rank is not None or few.rank < ranks[0]:
-            return few
-    except TargetMissed:
-        if coding.rank is not None or ranks[0] == most:
-            raise
-    more = made_of(most)
-    return more if few is None or closer(more, few, coding) else few
+    few = tries.take(lambda: made_of(first))
+    # while some are not worth their bytes more would not be, either
+    if coding.targets and first != last and (few is None or few.rank == first):
+        tries.take(lambda: made_of(last))
+    return tries.best()
 
 
 def decode_stack(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from ..errors import InputError, TargetMissed, UsageError
+from ..errors import InputError, UsageError
 from ..factor.nmf import Factorization, factorize
 from ..images.arrange import arrange_rows
 from ..images.limits import Limits
@@ -20,9 +20,12 @@ from .drafts import Coded, OnStage, coded, mse_of, silent
 from .header import TYPES, Header, Meta
 from .patched import coded_patches, patches_bytes
 from .rows import LOSS, Quantized, RowsCoder, read_rows
-from .targets import closer, enough, meet
+from .targets import Tries, meet
 
 FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
+LITTLE = 2**16  # values of a picture, times parts, of which rows are tried, too, where these may take
+ROWS_VALUE = 0.35  # bytes, about, for each of their values
+ALL_BUT_EXACT = 70.0  # dB, in place of what is exact
 ROWS_STEPS = (1 / 64, 64.0)
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
 
@@ -83,14 +86,11 @@ def coded_image(
         raise UsageError(f"arrangement is {arrangement} for one picture (expected rows or patches)")
     if arrangement == "patches":
         admit(patches_bytes(header, coding))
-        try:
-            return coded_patches(pixels[None], coding, header, meta, on_stage)
-        except TargetMissed:
-            if coding.arrangement is not None or not _has_few_rows(pixels, coding):
-                raise
-            with contextlib.suppress(TargetMissed):
-                return _rows_for_target(pixels, coding, header, meta, on_stage)
-            raise
+        tries: Tries[Coded] = Tries(coding)
+        patches = tries.take(lambda: coded_patches(pixels[None], coding, header, meta, on_stage))
+        if coding.arrangement is None and coding.targets and _may_be_rows(pixels, coding, patches):
+            tries.take(lambda: _rows_for_target(pixels, coding, header, meta, on_stage))
+        return tries.best()
     if coding.rank is None and not coding.targets:
         raise UsageError("rank is missing (expected the number of parts, such as 3, a target, or arrangement patches)")
     if fit is not None or not coding.targets:
@@ -105,17 +105,27 @@ def arrangement_of(coding: Coding) -> str:
     return coding.arrangement or ("rows" if not coding.targets and coding.step is None else "patches")
 
 
-def _has_few_rows(pixels: np.ndarray, coding: Coding) -> bool:
-    """Whether few parts of rows may reach a quality: of lines and grids in colour, which patches blur."""
+def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> bool:
+    """Whether few parts of rows may do where patches miss, or better: lines and grids, which patches blur.
+
+    Beside patches that do, only where it takes little time.
+    """
     V = arrange_rows(pixels)
-    needed = 0 if coding.min_psnr is None else parts_needed(V, 10 ** (-coding.min_psnr / 10))
-    return bool(0 < needed <= FEW_ROWS * min(V.shape))
+    if patches is None:
+        wanted, few = coding.min_psnr or 0.0, FEW_ROWS * min(V.shape)
+    elif pixels.size <= LITTLE:
+        wanted = patches.psnr_db or ALL_BUT_EXACT
+        few = min(patches.size / (ROWS_VALUE * sum(V.shape)), LITTLE / pixels.size)
+    else:
+        return False
+    return bool(parts_needed(V, 10 ** (-wanted / 10)) <= few)
 
 
 def _rows(
-    pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta, mask: np.ndarray | None = None
-) -> Coded:
-    """The file of these factors, at the step that is asked for, or needed."""
+    pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta, mask: np.ndarray | None = None,
+    *, utmost: bool = False,
+) -> Coded:  # fmt: skip
+    """The file of these factors, at the step that is asked for, or needed; `utmost` as for `meet`."""
     coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
@@ -128,7 +138,7 @@ def _rows(
     if coding.step is not None:
         return at(coding.step)
     if coding.targets:
-        return meet(at, coding, 2.0, *ROWS_STEPS)
+        return meet(at, coding, 2.0, *ROWS_STEPS, utmost=utmost)
     return file_of(*_coarsest(coder, pixels, header))
 
 
@@ -163,29 +173,26 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
     """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between."""
     V = arrange_rows(pixels)
     most = min(coding.rank or min(V.shape), *V.shape)
-    found: Coded | None = None
-    missed: TargetMissed | None = None
+    last = most if coding.min_psnr is not None else 1
+    tries: Tries[Coded] = Tries(coding)
+
+    def of_rank(rank: int) -> Coded:
+        fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs)
+        return _rows(pixels, fit, coding, header, meta, utmost=rank == last)
+
     low, high, rank = 0, most + 1, min(4, most)
     while low + 1 < high:
-        try:
-            made = _rows(pixels, factorize(V, rank, rng=coding.seed, jobs=coding.jobs), coding, header, meta)
-        except TargetMissed as error:
-            made, missed = None, error
+        made = tries.take(partial(of_rank, rank))
         on_stage(f"rank {rank}", rank / most, *((made.size, made.psnr_db) if made is not None else ()))
-        better = made is not None and enough(made, coding)
-        if made is not None and better:
-            found = made if found is None or closer(made, found, coding) else found
-        # more parts: for a quality while it is missed, for a size while they still make it better
-        if (coding.min_psnr is not None) != better:
+        # more parts: for a quality while it is missed, for a size while they fit and there is more to show
+        if made is None if coding.min_psnr is not None else made is not None and made.psnr_db is not None:
             low = rank
         else:
             high = rank
         rank = min(2 * rank, most) if high == most + 1 and rank < most else (low + high) // 2
         if rank in (low, 0) or high - low <= max(1, low // 16):
             break
-    if found is None:
-        raise missed or TargetMissed("the target cannot be reached")
-    return found
+    return tries.best()
 
 
 def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:

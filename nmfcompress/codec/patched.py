@@ -39,7 +39,7 @@ def coded_patches(images: Any, coding: Coding, header: Header, meta: Meta, on_st
         if not coding.targets:
             return draft(coding.step or STEP)
         near = probed(images, coding, each) if len(images) >= 2 * PROBED else None
-        return meet(draft, coding, STEP if near is None else near.step, *_steps(header.shape), peaked=True)
+        return meet(draft, coding, STEP if near is None else near.step, *_steps(header.shape), utmost=True)
 
 
 @dataclass(frozen=True)

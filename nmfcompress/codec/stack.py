@@ -55,6 +55,7 @@ SUBSET = 12_000  # pictures that parts are learned from
 LEARNING, PLAIN = 28, 5  # rounds of it, and of these the first with the curve as it begins
 ASTRAY = 1.1  # times the best objective so far: curve and parts have led each other astray, the curve stays from there
 FAR = 1.6  # times the price that codes were found at: beyond it they are sought anew
+DEARER = 2.0  # times the price that given parts were made for: what comes on the way down from there is worth more
 ROUNDS_OF_PRICE = (1.6, 1.0, 1.0, 1.0, 1.0, 1.0)  # times the price that the codes of a draft go through
 PASSES = 6  # over all pictures
 REFITS = 2  # of the parts in a round
@@ -180,18 +181,27 @@ class StackCoder:
         self.parts = Parts(parts.H[order], parts.curve, parts.rates[order])
         self._Q, self._squares = self._Q[order], squares[order]
 
-    def take(self, given: StoredParts, price: float) -> None:
-        """Parts of another file, as they are."""
-        self._given, self._white, self._price = given, given.white, price
-        k = len(given.steps)
-        rates = np.zeros((k, LARGEST + 1), np.float32)
-        rates[:, 1:] = np.log2(max(k, 4)) - 2 + np.minimum(np.arange(LARGEST), 24)
-        self.parts = Parts(given.floats(self._header), Curve(given.nodes), rates)
-        self._Q = np.zeros((k, len(self._images)), np.uint8)
+    def take(self, given: StoredParts) -> None:
+        """Parts of another file, as they are.
+
+        Codes are sought first at a price that parts of their size are for: were it the target's, what can be reached
+        would depend on what is asked for.
+        """
+        H = given.floats(self._header)
+        rates = np.zeros((len(H), LARGEST + 1), np.float32)
+        rates[:, 1:] = np.log2(max(len(H), 4)) - 2 + np.minimum(np.arange(LARGEST), 24)
+        self._given, self._white = given, given.white
+        self._price = DEARER * integer.STEP_OF_PRICE * float(np.square(H, dtype=np.float64).sum(axis=1).mean())
+        self.parts, self._Q = self._sought(Parts(H, Curve(given.nodes), rates), self._price)
+
+    def _sought(self, parts: Parts, price: float) -> tuple[Parts, np.ndarray]:
+        """Codes for parts that stay, and what these make of their rates."""
+        Q = np.zeros((len(parts.H), len(self._images)), np.uint8)
         for turn in range(2):
-            fit = integer.seek(self._read, self._Q, Seeker(self.parts, price), self._each, fresh=turn == 0)
-            self.parts = replace(self.parts, rates=fit.rates().astype(np.float32))
+            fit = integer.seek(self._read, Q, Seeker(parts, price), self._each, fresh=turn == 0)
+            parts = replace(parts, rates=fit.rates().astype(np.float32))
             self._tell("passes", (turn + 1) / 2, fit, len(self._images))
+        return parts, Q
 
     def draft(self, price: float) -> Draft:
         """The collection at this price: codes sought again for the parts as they are stored, then coded.
@@ -200,11 +210,13 @@ class StackCoder:
         price first: what comes back then is worth more than what had merely stayed.
         """
         assert self.parts is not None and self._Q is not None  # noqa: S101, PT018
-        Q = self._Q.copy()
-        kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
-        parts = replace(self.parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
         # far above the price that they were found at, codes would not find their way; below it they do
-        anew = price > FAR * self._price
+        anew, parts, Q = price > FAR * self._price, self.parts, self._Q.copy()
+        if anew and self._given is not None:
+            parts, Q = self._sought(parts, price)
+            anew = False
+        kept = self._given or stored(self.parts, self._header, self._squares, price, self._white)
+        parts = replace(parts, H=kept.floats(self._header), curve=Curve(kept.nodes))
         sections = {"origin": kept.digest()} if self._given is not None else kept.sections()
         rounds, n, beside = len(ROUNDS_OF_PRICE) + 2, len(self._images), sum(map(len, sections.values()))
         for turn, share in enumerate(ROUNDS_OF_PRICE):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, Protocol, TypeVar
 
 from ..errors import TargetMissed
 from ..settings import Coding
@@ -17,8 +17,10 @@ MOST_DRAFTS = 14
 FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
 WIDEST = 4.0  # times: how far the step goes at once
 CLOSEST = 1.02  # times: steps between which nothing is looked for
-PEAK_DRAFTS = 7  # more, where the quality that is best may lie between two steps
-NEAR_PEAK = 1.15  # times: steps between which that is not looked for
+EXACT = 200.0  # dB that only what is exact has; it counts as TOP of them where the search goes on from it
+TOP = 400.0
+FAR_DB, FAR_SIZE = 3.0, 1.5  # from the utmost, dB and times, where a step is far from its own
+NEAR_UTMOST = 1.15  # times: steps between which it is not looked for
 
 
 class Measured(Protocol):
@@ -38,7 +40,7 @@ Draft = TypeVar("Draft", bound=Measured)
 
 def meet(
     draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL,
-    *, peaked: bool = False,
+    *, utmost: bool = False,
 ) -> Draft:  # fmt: skip
     """The draft that meets the target of `coding`: not larger, or not worse, and without waste.
 
@@ -52,8 +54,9 @@ def meet(
         Its range.
     fall : float
         dB that PSNR falls by as the step grows e-fold, about.
-    peaked : bool
-        Whether PSNR may be best not at the finest step: so much is looked for before a quality is refused.
+    utmost : bool
+        Whether the best or the least that there is, which may lie between two steps, is looked for before the target is
+        refused. It is the same whatever is asked for, so that it is met when it is asked for itself.
 
     Raises
     ------
@@ -73,6 +76,9 @@ def meet(
         step = following
         tried[step] = made = draft(step)
         good = enough(made, coding)
+        if good and made.psnr_db is None and coding.target_size is not None:
+            # more bytes show nothing more: from here on it is the fewest that are exact
+            coding, kept, fits, fails = replace(coding, target_size=None, min_psnr=EXACT), None, None, fits
         alike, before = alike + 1 if good == before else 1, good
         if good:
             fits = (step, made)
@@ -88,34 +94,49 @@ def meet(
             following = None if near else _between(fits, fails, coding, alike)
         else:
             following = _onward(step, made, coding, low, high, fall, alike)
-    if kept is None and peaked and coding.min_psnr is not None:
-        nearest = _peak(draft, tried, coding, high)
-        kept = nearest if enough(nearest, coding) else None
+    if kept is None and utmost:
+        return utmost_of(lambda step: tried[step] if step in tried else draft(step), coding, low, high)
     if kept is None:
         raise _missed(nearest, coding)
     return kept
 
 
-def _peak(draft: Callable[[float], Draft], tried: dict[float, Draft], coding: Coding, high: float) -> Draft:
-    """The best of those tried and of some beside it, first the coarser ones; or one that is enough."""
-    best, climbs = max(tried), True
-    for _ in range(PEAK_DRAFTS):
-        if climbs:
-            following = min(2 * best, high)
-        else:
-            best = functools.reduce(lambda x, y: y if _finer(tried[y], tried[x]) else x, tried)
-            finer = max((step for step in tried if step < best), default=best)
-            coarser = min((step for step in tried if step > best), default=best)
-            far = max(finer, coarser, key=lambda step: abs(math.log(step / best)))
-            if max(far, best) / min(far, best) < NEAR_PEAK:
-                break
-            following = math.sqrt(far * best)
-        made = tried[following] = draft(following)
-        if enough(made, coding):
-            return made
-        climbs = climbs and following > best and _finer(made, tried[best])
-        best = following if climbs else best
-    return functools.reduce(lambda x, y: y if _finer(y, x) else x, tried.values())
+def utmost_of(draft: Callable[[float], Draft], coding: Coding, low: float, high: float) -> Draft:
+    """The best or the least of all steps, as nearly as some tell that do not depend on the target.
+
+    From the end of the range where it ought to be, until far from it; then beside it; no farther than what is enough.
+
+    Raises
+    ------
+    TargetMissed
+        It is not enough.
+    """
+    step, onward = (low, WIDEST) if coding.min_psnr is not None else (high, 1 / WIDEST)
+    tried: dict[float, Draft] = {}
+    best = step
+    while low <= step <= high:
+        tried[step] = made = draft(step)
+        best = step if nearer(made, tried[best], coding) else best
+        if enough(made, coding) or _far(made, tried[best], coding):
+            break
+        step *= onward
+    while not enough(tried[best], coding):
+        beside = [max((x for x in tried if x < best), default=best), min((x for x in tried if x > best), default=best)]
+        wider = max(beside, key=lambda x: abs(math.log(x / best)))
+        if max(wider, best) / min(wider, best) < NEAR_UTMOST:
+            break
+        step = math.sqrt(wider * best)
+        tried[step] = made = draft(step)
+        best = step if nearer(made, tried[best], coding) else best
+    if not enough(tried[best], coding):
+        raise _missed(tried[best], coding)
+    return tried[best]
+
+
+def _far(made: Measured, best: Measured, coding: Coding) -> bool:
+    if coding.target_size is not None:
+        return made.size > FAR_SIZE * best.size
+    return _decibels(made) < _decibels(best) - FAR_DB
 
 
 def enough(made: Measured, coding: Coding) -> bool:
@@ -134,7 +155,9 @@ def tight(made: Measured, coding: Coding) -> bool:
 
 def closer(made: Measured, other: Measured, coding: Coding) -> bool:
     """Whether one that is enough is the better of two: nearer within a size, smaller above a quality."""
-    return _finer(made, other) if coding.target_size is not None else made.size < other.size
+    if coding.target_size is None or made.psnr_db == other.psnr_db:
+        return made.size < other.size
+    return _finer(made, other)
 
 
 def nearer(made: Measured, other: Measured, coding: Coding) -> bool:
@@ -143,7 +166,24 @@ def nearer(made: Measured, other: Measured, coding: Coding) -> bool:
 
 
 def _finer(made: Measured, other: Measured) -> bool:
-    return other.psnr_db is not None and (made.psnr_db is None or made.psnr_db > other.psnr_db)
+    return _decibels(made) > _decibels(other)
+
+
+def _decibels(made: Measured) -> float:
+    return math.inf if made.psnr_db is None else made.psnr_db
+
+
+def loose(made: Measured, coding: Coding) -> tuple[str, ...]:
+    """The note that more was given than was asked for."""
+    if not coding.targets or tight(made, coding):
+        return ()
+    if coding.target_size is not None:
+        if made.psnr_db is None:  # more bytes would show nothing more
+            return ()
+        more = f"{coding.target_size - made.size:,} bytes fewer"
+    else:
+        more = "exact, more" if made.psnr_db is None else f"{made.psnr_db - (coding.min_psnr or 0):.1f} dB more"
+    return (f"{more} than asked for: nothing between came nearer",)
 
 
 def _between(fits: tuple[float, Draft], fails: tuple[float, Draft], coding: Coding, alike: int) -> float:
@@ -170,7 +210,7 @@ def _miss(made: Measured, coding: Coding) -> float:
     """How far from the aim, above 0 where the step may still grow (PSNR), or must (size)."""
     if coding.target_size is not None:
         return math.log(made.size / (AIM_FILL * coding.target_size))
-    return (200.0 if made.psnr_db is None else made.psnr_db) - (coding.min_psnr or 0) - AIM_DB
+    return min(_decibels(made), TOP) - (coding.min_psnr or 0) - AIM_DB
 
 
 class BestKnown(TargetMissed):
@@ -181,7 +221,44 @@ class BestKnown(TargetMissed):
         self.best = best
 
 
-def reached(error: TargetMissed, coding: Coding) -> float:
+@dataclass
+class Tries(Generic[Draft]):
+    """Several ways to one target: the best that meets it, or what is said where none does.
+
+    Parameters
+    ----------
+    coding : Coding
+        The target; without one there is but one way.
+    """
+
+    coding: Coding
+    found: Draft | None = None
+    missed: list[TargetMissed] = field(default_factory=list)
+
+    def take(self, make: Callable[[], Draft]) -> Draft | None:
+        """One more of them; None where it misses."""
+        try:
+            made = make()
+        except TargetMissed as error:
+            self.missed.append(error)
+            return None
+        self.found = made if self.found is None or closer(made, self.found, self.coding) else self.found
+        return made
+
+    def best(self) -> Draft:
+        """The draft that is to be kept.
+
+        Raises
+        ------
+        TargetMissed
+            There is none; the message is that of the nearest miss.
+        """
+        if self.found is None:
+            raise min(self.missed, key=lambda error: _reached(error, self.coding))
+        return self.found
+
+
+def _reached(error: TargetMissed, coding: Coding) -> float:
     """What is least of the error that comes nearest to the target."""
     best = error.best if isinstance(error, BestKnown) else None
     if best is None:
@@ -195,5 +272,6 @@ def _missed(made: Measured | None, coding: Coding) -> TargetMissed:
         words = "" if size is None else f", {size:,} bytes is the least"
         return BestKnown(f"{coding.target_size:,} bytes cannot be reached{words}", size)
     psnr = None if made is None else made.psnr_db
-    words = "" if psnr is None else f", {psnr:.2f} dB is the best"
+    # rounded down, so that it is met when it is asked for
+    words = "" if psnr is None else f", {math.floor(100 * psnr) / 100:.2f} dB is the best"
     return BestKnown(f"{coding.min_psnr:g} dB cannot be reached{words}", psnr)

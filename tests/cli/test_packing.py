@@ -223,6 +223,16 @@ def test_through_a_pipe(tmp_path):
     assert nmfcompress.decode_image((tmp_path / "out.nmfc").read_bytes()).ndim == 2
 
 
+def test_more_than_asked_for_is_said(run, tmp_path):
+    Image.fromarray(np.full((16, 16), 90, np.uint8)).save(tmp_path / "flat.png")
+    said = run("compress", "flat.png", "-o", "flat.nmfc", "--min-psnr", 20, "--json")
+    assert said.code == 0
+    assert "than asked for: nothing between came nearer" in said.err
+    assert [note for note in json.loads(said.out)["notes"] if "nothing between" in note]
+    picture(tmp_path / "a.png", "L")
+    assert "nothing between" not in run("compress", "a.png", "-o", "a.nmfc", "--min-psnr", 25).err
+
+
 def test_nothing_is_overwritten(run, tmp_path):
     picture(tmp_path / "a.png", "L")
     (tmp_path / "b.nmfc").write_bytes(b"mine")

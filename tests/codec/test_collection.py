@@ -22,6 +22,7 @@ from nmfcompress.codec.collection import (
 )
 from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.opened import info, open_container
+from nmfcompress.codec.targets import BestKnown
 from nmfcompress.errors import InputError, TargetMissed, UsageError
 from nmfcompress.settings import Coding
 
@@ -134,7 +135,7 @@ def test_parts_are_sought_until_a_size_is_used(size: int, first: int) -> None:
     def made_of(rank: int) -> Pretended:
         tried.append(rank)
         if 80 * rank > size:
-            raise TargetMissed(f"{80 * rank} bytes is the least")
+            raise BestKnown(f"{80 * rank} bytes is the least", 80 * rank)
         return Pretended(min(size, 110 * rank), 10 + 5 * math.log2(rank), rank)
 
     found = _searched(made_of, first, 512, Coding(target_size=size), patient=False)  # type: ignore[arg-type]
@@ -150,7 +151,7 @@ def test_a_search_over_parts_ends_where_there_is_no_more_to_have() -> None:
     assert 35 <= found.rank <= 45
 
     def too_large(rank: int) -> Pretended:
-        raise TargetMissed(f"{100 * rank} bytes is the least")
+        raise BestKnown(f"{100 * rank} bytes is the least", 100 * rank)
 
     with pytest.raises(TargetMissed, match=r"^100 bytes"):
         _searched(too_large, 20, 60, Coding(target_size=50), patient=True)  # type: ignore[arg-type]
