@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,13 +94,17 @@ class BetaDivergence:
         """The codes to tolerance.
 
         Itakura-Saito has several minima. So that the images of a fit get its codes from `transform` too, codes begin
-        where V and H alone say; those that would be worse there than X is begin at X, and may be others then.
+        where V and H alone say: at one level, and at the codes for Kullback-Leibler, which has one minimum. Those that
+        would be worse in both ways than X is begin at X, and may be others then.
         """
         if self.beta:
             return self._descend(V, known, X, H)
         level = V.mean(axis=1) / (float(H.sum(axis=0).mean()) or 1.0)
-        new = self._descend(V, known, np.broadcast_to(np.maximum(level, self.floor), X.shape).astype(X.dtype), H)
-        before, after = (self._by_row(V, known, codes, self._product(codes, H)) for codes in (X, new))
+        flat = np.broadcast_to(np.maximum(level, self.floor), X.shape).astype(X.dtype)
+        convex = np.maximum(replace(self, beta=1)._descend(V, known, flat, H), X.dtype.type(self.floor))
+        new, other = (self._descend(V, known, begun, H) for begun in (flat, convex))
+        before, after, beside = (self._by_row(V, known, x, self._product(x, H)) for x in (X, new, other))
+        new, after = np.where(beside < after, other, new), np.minimum(beside, after)
         if (worse := after > before).any():
             new[:, worse] = self._descend(V[worse], None if known is None else known[worse], X[:, worse], H)
         return new

@@ -268,7 +268,7 @@ def transform(
     -------
     array, shape (m, rank)
         For the data that H was learned from, the W that `factorize` returned, to 1e-4 (KL: 1e-3; Itakura-Saito
-        has several minima, and a few rows in a hundred may come to another);
+        has several minima, and a few rows in a thousand may come to another);
         unless parts are linearly dependent: then codes are not unique, and near-exact fits lose some of their
         exactness. Not after `inner` 1, which never solves W.
     """

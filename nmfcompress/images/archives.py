@@ -19,13 +19,14 @@ import numpy as np
 
 from ..errors import InputError, UsageError, about
 from .choosing import COLLECTIONS, IMAGES, LABELS, choose, plain, split_of
-from .doors import CHUNK, PIECEWISE, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
+from .doors import PIECEWISE, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
 from .layout import Hints, LaidOut, lay_out, unread
 from .levels import Levels, shape_text, to_levels
 from .limits import Limits, size
 from .matlab import open_mat
 from .sniff import HEAD, describe, identify
 from .stored import Extent, StoredFile, StoredImages, open_images
+from .unpacking import CHUNK
 
 PLACES = 16  # bytes an image: its place in the file, and once more where some are chosen
 

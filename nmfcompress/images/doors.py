@@ -11,7 +11,6 @@ import math
 import struct
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,11 +23,10 @@ from ..errors import InputError, NmfcError, TooLarge
 from .levels import shape_text
 from .limits import Limits
 from .sniff import HEAD, describe, identify
+from .unpacking import Gunzip, fill
 
 Array = np.ndarray[Any, Any]
-CHUNK = 2**20
 NOTHING = np.dtype(np.void)
-PACKED = 2**16  # input of a gzip: small, for it is read again for each of its members
 PIECEWISE = "an array in a .npy or uncompressed .npz, images first, is read a piece at a time"
 DIRECTORY = 2**20  # bytes that list 10,000 arrays
 NPY_HEADER = 10_000  # NumPy's own bound on the text of a header, which it parses as Python literals
@@ -234,7 +232,7 @@ def open_idx(source: Source) -> list[Entry]:
 
 def open_gzip(source: Source) -> list[Entry]:
     """An IDX or npy file in a gzip, unpacked as a stream."""
-    stream = _Gunzip(source)
+    stream = Gunzip(source.file)
     head = stream.read(HEAD)
     if not head:
         if stream.cut:
@@ -250,7 +248,7 @@ def open_gzip(source: Source) -> list[Entry]:
     header = _npy_header(head) if kind == "npy" else _idx_header(head)
 
     def load() -> Array:
-        stream = _Gunzip(source)
+        stream = Gunzip(source.file)
         stream.read(header.offset)
         flat = fill(stream.read, header.nbytes)
         more = stream.read(1)  # also reads the checksum at the end
@@ -352,56 +350,9 @@ def _plain(name: str, source: Source, header: _Header) -> Entry:
     return Entry(name, header.shape, header.dtype, load, raw=Raw(header.offset, header.fortran))
 
 
-def fill(read: Callable[[int], bytes], nbytes: int) -> Array:
-    """Up to `nbytes` bytes of a stream, read into one array piece by piece."""
-    flat = np.empty(nbytes, np.uint8)
-    done = 0
-    while done < nbytes and (piece := read(min(CHUNK, nbytes - done))):
-        flat[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-        done += len(piece)
-    return flat[:done]
-
-
 def shaped(flat: Array, dtype: np.dtype[Any], shape: tuple[int, ...], fortran: bool) -> Array:
     """Bytes, as `fill` has read them, as an array in the machine's byte order; they are turned in their place."""
     values = flat.view(dtype)
     if not dtype.isnative:
         values = values.byteswap(inplace=True).view(dtype.newbyteorder("="))
     return values.reshape(shape, order="F" if fortran else "C")
-
-
-class _Gunzip:
-    """The unpacked bytes of a gzip, counted: unlike gzip.open, it hands out all of a stream that breaks off."""
-
-    def __init__(self, source: Source):
-        source.file.seek(0)
-        self._file = source.file
-        self._inflate = zlib.decompressobj(wbits=31)
-        self.count = 0  # bytes handed out
-        self.cut = False  # True when the file ended before the stream did
-
-    def read(self, nbytes: int) -> bytes:
-        """The next `nbytes` bytes, fewer at the end."""
-        pieces: list[bytes] = []
-        while nbytes > 0:
-            if self._inflate.eof and not self._next_member():
-                break
-            packed = self._inflate.unconsumed_tail or self._file.read(PACKED)
-            piece = self._inflate.decompress(packed, nbytes)
-            if not piece and not packed and not self._inflate.eof:
-                self.cut = True
-                break
-            pieces.append(piece)
-            nbytes -= len(piece)
-            self.count += len(piece)
-        return b"".join(pieces)
-
-    def _next_member(self) -> bool:
-        """Go on to the gzip behind this one, if there is one (zeros are padding)."""
-        packed = self._inflate.unused_data
-        while not (packed := packed.lstrip(b"\0")):
-            if not (packed := self._file.read(PACKED)):
-                return False
-        self._file.seek(-len(packed), io.SEEK_CUR)  # to be read again, by the new stream
-        self._inflate = zlib.decompressobj(wbits=31)
-        return True

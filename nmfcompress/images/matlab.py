@@ -13,8 +13,9 @@ from collections import Counter
 import numpy as np
 
 from ..errors import InputError
-from .doors import PACKED, Array, Entry, Raw, Source, broken, fill, printable, shaped
+from .doors import Array, Entry, Raw, Source, broken, printable, shaped
 from .levels import shape_text
+from .unpacking import PACKED, fill
 
 _MATRIX, _COMPRESSED = 14, 15
 _PROBLEMS = {

@@ -313,7 +313,6 @@ BROKEN = {
     "shapes": (lambda path: rewritten(path, codes=lambda X: X.T), "codes is (200, 4)"),
     "fewer codes": (lambda path: rewritten(path, codes=lambda X: X[:, 1:]), "codes is (4, 199)"),
     "other type": (lambda path: rewritten(path, codes=lambda X: X.astype(np.float64)), "codes is (4, 200) float64"),
-    "big-endian": (lambda path: rewritten(path, H=lambda X: X.astype(">f4")), "H is "),
     "later format": (lambda path: rewritten(path, about=told(format=3, version="3.0")), "format 3, by nmfc 3.0"),
     "later version": (lambda path: rewritten(path, about=told(version="3.0")), "by nmfc 3.0, this is"),
     "no fit": (lambda path: rewritten(path, about=told(fit=[])), "broken checkpoint"),
