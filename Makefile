@@ -23,7 +23,7 @@ demo: $(READY)  ## the main jobs on the sample images (nmfc demo); says where th
 	$(BIN)/nmfc demo -O demo-out -f
 
 test: $(READY)  ## the tests, on every core (NMFC_DATA=folder adds those on real data)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types test  ## lint, types and tests, which look at the docs, too
 

@@ -24,6 +24,14 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
 
 
+LONG = ("test_pages", "test_docs", "test_demo", "test_packaging", "test_bad_input", "test_scheduler", "test_collection")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first: the last one would keep one worker, and the others would wait."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 def pytest_report_header() -> str:
     data = os.environ.get("NMFC_DATA")
     return f"NMFC_DATA: {data}" if data else "NMFC_DATA: not set, tests on real data are skipped"
