@@ -94,8 +94,8 @@ class BetaDivergence:
         """The codes to tolerance.
 
         Itakura-Saito has several minima. So that the images of a fit get its codes from `transform` too, codes begin
-        where V and H alone say: at one level, and at the codes for Kullback-Leibler, which has one minimum. Those that
-        would be worse in both ways than X is begin at X, and may be others then.
+        where V and H alone say: at one level, and at the codes for Kullback-Leibler, which has one minimum. A row that
+        X is better for stays with what these come to, unless all rows together would be worse: the loss never rises.
         """
         if self.beta:
             return self._descend(V, known, X, H)
@@ -105,7 +105,8 @@ class BetaDivergence:
         new, other = (self._descend(V, known, begun, H) for begun in (flat, convex))
         before, after, beside = (self._by_row(V, known, x, self._product(x, H)) for x in (X, new, other))
         new, after = np.where(beside < after, other, new), np.minimum(beside, after)
-        if (worse := after > before).any():
+        if after.sum() > before.sum():
+            worse = after > before
             new[:, worse] = self._descend(V[worse], None if known is None else known[worse], X[:, worse], H)
         return new
 

@@ -267,9 +267,8 @@ def transform(
     Returns
     -------
     array, shape (m, rank)
-        For the data that H was learned from, the W that `factorize` returned, to 1e-4 (KL: 1e-3; Itakura-Saito
-        has several minima, and a few rows in a thousand may come to another);
-        unless parts are linearly dependent: then codes are not unique, and near-exact fits lose some of their
+        For the data that H was learned from, the W that `factorize` returned, to 1e-4 (other divergences:
+        1e-3); unless parts are linearly dependent: then codes are not unique, and near-exact fits lose some of their
         exactness. Not after `inner` 1, which never solves W.
     """
     rank = len(H) if np.ndim(H) == 2 else 1

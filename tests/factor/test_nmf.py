@@ -388,6 +388,17 @@ def test_transform_gives_the_codes_of_the_fit_without_a_shortcut_too(divergence,
     np.testing.assert_allclose(alone, codes[5:9], atol=1e-3 * codes.max())
 
 
+def test_transform_gives_the_codes_of_the_fit_where_there_are_several_minima(samples):
+    """Under Itakura-Saito: some digits came to another."""
+    with np.load(samples / "digits.npz") as digits:
+        V = digits["x_train"][:600].reshape(600, -1)
+    found = factorize(V, 5, divergence="is", max_sweeps=60, rng=3)
+    codes = transform(V, found.H, divergence="is")
+    assert np.linalg.norm(codes - found.W) <= 1e-3 * np.linalg.norm(found.W)
+    losses = [record.loss for record in found.records]
+    assert losses == sorted(losses, reverse=True)
+
+
 @pytest.mark.parametrize("divergence", ["kl", "is", "frobenius"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_codes_are_at_a_minimum(divergence, masked, rng):
