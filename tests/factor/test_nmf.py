@@ -18,6 +18,7 @@ from sklearn.decomposition._nmf import _initialize_nmf
 
 from nmfcompress.errors import InputError, UsageError
 from nmfcompress.factor import factorize, nmf, start, transform
+from nmfcompress.factor.beta import CODE_TOL
 from nmfcompress.factor.blocks import as_blocks
 from nmfcompress.factor.nmf import best_rank_loss, factorize_as
 from nmfcompress.settings import Fit
@@ -127,8 +128,10 @@ def test_what_holds_for_any_matrix(case):
     assert np.all(np.diff([r.seconds for r in records]) >= 0)
     noise = 128 * np.finfo(W.dtype).eps * size_of(V, divergence, known) + 1e-20
     roots = [root(r.loss, divergence) for r in records]
+    # Newton's last step was below CODE_TOL, and what is left is about its square: exact factors are not kept to the bit
+    settled = 0.0 if divergence == "frobenius" else CODE_TOL**2 * size_of(V, divergence, known)
     for earlier, later in pairwise(roots):
-        assert later <= earlier * (1 + 1e-6) + noise
+        assert later <= earlier * (1 + 1e-6) + noise + settled
 
     recomputed = loss_of(V, W, H, divergence, known)
     np.testing.assert_allclose(roots[-1], root(max(recomputed, 0), divergence), rtol=2e-5, atol=noise)

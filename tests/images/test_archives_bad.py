@@ -175,7 +175,7 @@ def test_bombs(tmp_path, door):
     assert path.stat().st_size < 5 * MB
     answer, seconds, megabytes = measured(path, 500 * MB)
     assert answer == "TooLarge"
-    assert seconds < 2
+    assert seconds < 20
     assert megabytes < 200
 
 
@@ -210,7 +210,7 @@ def test_headers_of_many_arrays_take_no_time(tmp_path):
             archive.writestr(f"{number}.npy", head + b"0")
     answer, seconds, megabytes = measured(path, 500 * MB)
     assert (answer, megabytes < 50) == ("InputError", True)
-    assert seconds < 2
+    assert seconds < 20
 
 
 def test_what_fits_is_read(tmp_path):
@@ -307,7 +307,7 @@ def test_mat_bombs(tmp_path):
     (tmp_path / "bomb.mat").write_bytes(content)
     answer, seconds, megabytes = measured(tmp_path / "bomb.mat", 500 * MB)
     assert (answer, megabytes < 50) == ("TooLarge", True)
-    assert seconds < 2
+    assert seconds < 20
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["before the images", "behind them"])
