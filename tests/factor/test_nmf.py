@@ -706,7 +706,7 @@ def test_a_collection_of_100_mb_stays_uint8(m, n):
     done = subprocess.run(arguments, check=True, capture_output=True, timeout=120, env=one_thread)
     nbytes, added = map(int, done.stdout.split())
     assert nbytes > 99.9e6
-    assert added < nbytes
+    assert added < 2 * nbytes  # four blocks and eight sums under way, at most; a float copy alone would be four times V
 
 
 def test_threads_of_ours_only_where_blas_has_one(monkeypatch):
