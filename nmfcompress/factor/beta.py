@@ -249,7 +249,7 @@ def _cheaper(beta: int, X: np.ndarray, numerator: np.ndarray, denominator: np.nd
     l1 joins the denominator. With l2 that leaves, below beta 2, numerator (X / x)^(2 - beta) = denominator + l1 + l2 x:
     a quadratic equation for Kullback-Leibler and a cubic one for Itakura-Saito, each with one root above zero.
     """
-    below = np.maximum(denominator + cost.l1, np.finfo(np.float64).tiny)
+    below = np.maximum(denominator.astype(np.float64) + cost.l1, np.finfo(np.float64).tiny)  # nothing in float32
     if beta == 2:
         found: np.ndarray = X * numerator / (below + cost.l2 * X)
     elif beta == 1:

@@ -344,3 +344,11 @@ def test_settings_say_what_there_is():
     assert Fit(3).penalties == {}
     assert Fit(3, l1=(0.5, 0.5), l2=(0, 1e-3)).penalties == {"l1": "0.5", "l2": "0,0.001"}
     assert Fit(3, l1=[0.5, 0]) == Fit(3, l1=(0.5, 0.0)), "as JSON has it"
+
+
+def test_a_row_of_which_nothing_is_known_costs_nothing():
+    """Of float32 denominators that are 0 NumPy 1.26 made 0 / 0."""
+    V, known = np.array([[0.5], [0.0]], np.float32), np.array([[False], [True]])
+    found = factorize(V, 1, divergence="kl", l2=(1e-6, 0.0), mask=known, max_sweeps=5, tol=0, rng=0)
+    assert np.isfinite(found.W).all()
+    assert found.loss < 1e-9
