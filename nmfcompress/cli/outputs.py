@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import OutputError, UsageError, about
-from ..images.files import display, file_id, fit_name, locked, make_folder, write_bytes
+from ..images.files import display, file_id, fit_name, locked, make_folder, output_errors, write_bytes
 from ..images.files import writing as written_whole
 from ..images.saving import KINDS
 from ..report.records import Curve, Log
@@ -101,7 +101,7 @@ class Outputs:
         OutputError
             It is one of them, or an input, or exists without -f and not from this run (`again`).
         """
-        with about(display(path)):
+        with output_errors(path):
             if os.path.realpath(path) in {os.path.realpath(other) for other in (*others, self.at_root("loss.csv"))}:
                 raise OutputError("is an output of this run already (name another file)")
             if file_id(path) in self.inputs:

@@ -214,9 +214,9 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
     most = min(coding.rank or MOST_PARTS, most_rank("stack", header))
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
 
-        def made_of(rank: int, coding: Coding = coding) -> Coded:
+        def made_of(rank: int, coding: Coding = coding, bar: Coded | None = None) -> Coded:
             coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
-            return _drafted(coder, rank, coding, header, meta, origin)
+            return _drafted(coder, rank, coding, header, meta, origin, bar)
 
         first = stack_rank(images, header, coding)
         if not coding.targets or origin is not None:
@@ -231,7 +231,7 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
         return tries.best()
 
 
-def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Coding, patient: bool) -> Coded:
+def _searched(made_of: Callable[..., Coded], rank: int, most: int, coding: Coding, patient: bool) -> Coded:
     """The best of several numbers of parts, `most` at most.
 
     More come nearer to a quality, fewer fit into a size: so until it is met. Then whatever is better, doubled or
@@ -242,7 +242,7 @@ def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Cod
 
     @functools.cache
     def attempt(rank: int) -> Coded | None:
-        return tries.take(lambda: made_of(rank))
+        return tries.take(lambda: made_of(rank, bar=tries.found))
 
     def times(factor: float) -> int:
         return min(max(round(rank * factor), 1), most)
@@ -262,9 +262,10 @@ def _searched(made_of: Callable[[int], Coded], rank: int, most: int, coding: Cod
 
 
 def _drafted(
-    coder: stack.StackCoder, rank: int, coding: Coding, header: Header, meta: Meta, origin: Opened | None
-) -> Coded:
-    """The draft that is asked for, of so many parts."""
+    coder: stack.StackCoder, rank: int, coding: Coding, header: Header, meta: Meta, origin: Opened | None,
+    bar: Coded | None,
+) -> Coded:  # fmt: skip
+    """The draft that is asked for, of so many parts; `bar` as for `meet`."""
     n, pixels = header.shape[0], header.pixels
     wanted = (coding.min_psnr or 0.0) - coder.spare_db
     price = price_of(coding.step or STEP, pixels)
@@ -295,7 +296,7 @@ def _drafted(
     learned = math.sqrt(price / price_of(1.0, pixels))
     if not coding.targets:
         return draft(learned)
-    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL, utmost=origin is not None)
+    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL, utmost=origin is not None, bar=bar)
 
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
@@ -317,7 +318,8 @@ def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: On
 
         if not coding.targets:
             return draft(coding.step or BANDS_STEP * white)
-        return meet(draft, coding, BANDS_STEP * white, *(step * white for step in BANDS_STEPS), utmost=rank == last)
+        low, high = (step * white for step in BANDS_STEPS)
+        return meet(draft, coding, BANDS_STEP * white, low, high, utmost=rank == last, bar=tries.found)
 
     few = tries.take(lambda: made_of(first))
     # while some are not worth their bytes more would not be, either

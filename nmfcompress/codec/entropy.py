@@ -85,8 +85,10 @@ class Writer:
 
     def finish(self) -> list[bytes]:
         """The streams, one a chunk."""
-        if self._chunks == self._lanes == 1:
-            return [self._narrow()]
+        if self._chunks * self._lanes <= NARROW:
+            streams = [self._narrow(chunk) for chunk in range(self._chunks)]
+            self._calls.clear()
+            return streams
         states = np.full((self._chunks, self._lanes), LOW, dtype=np.int64)
         words: list[np.ndarray] = []
         chunks: list[np.ndarray] = []
@@ -114,20 +116,21 @@ class Writer:
         parts = np.split(stream[np.argsort(order, kind="stable")], ends)
         return [head.tobytes() + part.tobytes() for head, part in zip(heads, parts, strict=False)]
 
-    def _narrow(self) -> bytes:
-        """The stream of one lane: a step has one decision, for which plain numbers are 20 times faster than arrays."""
+    def _narrow(self, chunk: int) -> bytes:
+        """The stream of a chunk, decision by decision: with few lanes plain numbers are 20 times faster than arrays."""
         nothing = np.empty(0, np.uint16)
-        values, zeros = (np.concatenate([nothing, *(call[i][0] for call in self._calls)])[::-1] for i in (0, 1))
-        self._calls.clear()
+        values, zeros = (np.concatenate([nothing, *(call[i][chunk] for call in self._calls)])[::-1] for i in (0, 1))
+        lanes = np.concatenate([nothing, *(np.arange(call[0].shape[1]) % self._lanes for call in self._calls)])[::-1]
         start, zeros = values * zeros, zeros.astype(np.int64)
         width = np.where(values, ONE - zeros, zeros)
-        state, words = LOW, []
-        for w, first in zip(width.tolist(), start.tolist(), strict=True):
+        states, words = [LOW] * self._lanes, []
+        for lane, w, first in zip(lanes.tolist(), width.tolist(), start.tolist(), strict=True):
+            state = states[lane]
             if state >= w << (32 - BITS):
                 words.append(state & (LOW - 1))
                 state >>= 16
-            state += state // w * (ONE - w) + first
-        return state.to_bytes(4, "little") + np.array(words[::-1], "<u2").tobytes()
+            states[lane] = state + state // w * (ONE - w) + first
+        return np.array(states, "<u4").tobytes() + np.array(words[::-1], "<u2").tobytes()
 
 
 class Reader:

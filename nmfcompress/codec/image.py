@@ -123,9 +123,9 @@ def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> b
 
 def _rows(
     pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta, mask: np.ndarray | None = None,
-    *, utmost: bool = False,
+    *, utmost: bool = False, bar: Coded | None = None,
 ) -> Coded:  # fmt: skip
-    """The file of these factors, at the step that is asked for, or needed; `utmost` as for `meet`."""
+    """The file of these factors, at the step that is asked for, or needed; `utmost` and `bar` as for `meet`."""
     coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
@@ -138,7 +138,7 @@ def _rows(
     if coding.step is not None:
         return at(coding.step)
     if coding.targets:
-        return meet(at, coding, 2.0, *ROWS_STEPS, utmost=utmost)
+        return meet(at, coding, 2.0, *ROWS_STEPS, utmost=utmost, bar=bar)
     return file_of(*_coarsest(coder, pixels, header))
 
 
@@ -178,7 +178,7 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
 
     def of_rank(rank: int) -> Coded:
         fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs)
-        return _rows(pixels, fit, coding, header, meta, utmost=rank == last)
+        return _rows(pixels, fit, coding, header, meta, utmost=rank == last, bar=tries.found)
 
     low, high, rank = 0, most + 1, min(4, most)
     while low + 1 < high:

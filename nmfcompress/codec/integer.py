@@ -23,7 +23,7 @@ import numpy as np
 from ..factor.crew import Each
 from ..factor.nmf import factorize
 from .contexts import LARGEST
-from .tone import STEPS, Curve, CurveFit
+from .tone import STEPS, Curve, CurveFit, places_of
 
 BLOCK = 2000  # images whose codes are sought together
 STEP_OF_PRICE = 0.13  # price / step^2 for parts of that norm
@@ -34,6 +34,8 @@ WARMING = ((0.03, 3), (0.1, 2), (0.2, 2), (0.4, 2), (0.7, 2))  # shares of the p
 WARM_SLOPE = 0.3  # the least slope there: what is missing where the curve is flat must not be lost
 WHITE = 0.9  # of the curve's last level: as far as sums are sought at first
 BLACK = 2  # grey levels: a sum that shows no more shows nothing
+
+TRIED = np.array([[-1], [0], [1], [0]])  # beside the nearest whole number; the last is the code as it is
 
 Read = Callable[[slice], np.ndarray]  # rows of V as grey levels, float32
 Costs = Callable[[np.ndarray], np.ndarray]  # codes (k, b) -> bits that a code above 0 costs more here, (k, b)
@@ -78,14 +80,15 @@ class Fit:
         Q Qt.
     counts : array, shape (k, LARGEST + 1)
         How often each code is there.
-    curve : CurveFit
+    curve : CurveFit or None
+        Where it is asked for.
     error : float
         The sum of squares of the error, in grey levels; `values` of them.
     """
 
     gram: np.ndarray
     counts: np.ndarray
-    curve: CurveFit
+    curve: CurveFit | None
     error: float = 0.0
     values: int = 0
 
@@ -137,20 +140,15 @@ class Seeker:
         self.parts, self.price, self._costs = parts, np.float32(price), costs
         self._G = (parts.H @ parts.H.T).astype(np.float32)
         self._energy = np.diag(self._G).copy()
-        self._grey, slope = parts.curve.table()
+        self.levels, slope = parts.curve.table()
         within = np.minimum(slope, FARTHEST / np.maximum(slope, LEAST_SLOPE))
         self._pull = (np.clip(within, LEAST_SLOPE, SLOPE) / DAMPING).astype(np.float32)
         if straight:
             self._pull = np.ones_like(slope)
 
-    def places(self, X: np.ndarray) -> np.ndarray:
-        """Where sums are in the tables of the curve."""
-        found: np.ndarray = np.clip((X * STEPS + 0.5).astype(np.int32), 0, len(self._grey) - 1)
-        return found
-
     def grey(self, X: np.ndarray) -> np.ndarray:
         """The grey levels of sums."""
-        found: np.ndarray = self._grey[self.places(X)]
+        found: np.ndarray = self.levels[places_of(X)]
         return found
 
     def pull(self, error: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -160,8 +158,8 @@ class Seeker:
 
     def missing(self, V: np.ndarray, Q: np.ndarray) -> np.ndarray:
         """T - X of pictures V (b, pixels) for codes (k, b)."""
-        at = self.places(Q.T.astype(np.float32) @ self.parts.H)
-        return self.pull(V - self._grey[at], at)
+        at = places_of(Q.T.astype(np.float32) @ self.parts.H)
+        return self.pull(V - self.levels[at], at)
 
     def codes(self, V: np.ndarray, Q: np.ndarray | None, rounds: int) -> np.ndarray:
         """Codes (k, b), int16, of pictures V (b, pixels): those given made better, or found from nothing.
@@ -186,7 +184,7 @@ class Seeker:
 
     def _sums(self, V: np.ndarray) -> np.ndarray:
         """Sums that show about these grey levels; for black half of those that still do."""
-        grey = self._grey
+        grey = self.levels
         inverse = np.interp(np.minimum(np.arange(256), WHITE * grey[-1]), grey, np.arange(len(grey)) / STEPS)
         inverse[0] = np.flatnonzero(grey <= BLACK)[-1] / STEPS / 2 if grey[0] <= BLACK else 0
         found: np.ndarray = inverse.astype(np.float32)[np.clip(np.rint(V), 0, 255).astype(np.int64)]
@@ -226,20 +224,19 @@ class Seeker:
             if energy <= 0:
                 continue
             best_real = Q[j] + C[j] / energy
-            seen = np.flatnonzero((Q[j] > 0) | (best_real > 0.5))
+            (seen,) = ((Q[j] > 0) | (best_real > 0.5)).nonzero()
             if not len(seen):
                 continue
             real, before = best_real[seen], Q[j, seen]
-            whole = np.clip(np.rint(real), 0, LARGEST).astype(np.int64)
-            best, cost = np.zeros(len(seen), np.int64), energy * real * real
-            for near in (whole - 1, whole, whole + 1, before):
-                tried = np.clip(near, 1, LARGEST)
-                bits = self.parts.rates[j, tried] + (0 if extra is None else extra[j, seen])
-                reached = energy * np.square(real - tried) + self.price * bits
-                less = reached < cost
-                best, cost = np.where(less, tried, best), np.where(less, reached, cost)
+            tried = np.rint(real).astype(np.int64) + TRIED
+            tried[-1] = before
+            tried = np.minimum(np.maximum(tried, 1), LARGEST)
+            bits = self.parts.rates[j][tried] + (0 if extra is None else extra[j, seen])
+            costs = energy * np.square(real - tried) + self.price * bits
+            least = costs.argmin(axis=0), np.arange(len(seen))
+            best = np.where(costs[least] < energy * real * real, tried[least], 0)
             moved = best - before
-            where = np.flatnonzero(moved)
+            (where,) = moved.nonzero()
             if not len(where):
                 continue
             changed += len(where)
@@ -259,23 +256,29 @@ def blocks_of(n: int) -> list[slice]:
     return [slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK)]
 
 
-def seek(read: Read, Q: np.ndarray, seeker: Seeker, each: Each, *, fresh: bool, rounds: int = 2) -> Fit:
-    """A pass over all pictures: their codes Q (k, n), uint8, changed in place, and what they add up to."""
+def seek(
+    read: Read, Q: np.ndarray, seeker: Seeker, each: Each, *, fresh: bool, rounds: int = 2, bend: bool = False
+) -> Fit:  # fmt: skip
+    """A pass over all pictures: their codes Q (k, n), uint8, changed in place, and what they add up to.
+
+    Where the curve may `bend`, what the best one follows from is part of it.
+    """
     k = len(Q)
 
     def work(rows: slice) -> tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
         V = read(rows)
         found = seeker.codes(V, None if fresh else Q[:, rows].astype(np.int16), rounds)
         codes = found.astype(np.float32)
-        X = codes.T @ seeker.parts.H
-        error = V - seeker.grey(X)
-        return rows, found, codes @ codes.T, X, V, float(np.vdot(error, error))
+        at = places_of(codes.T @ seeker.parts.H)
+        error = V - seeker.levels[at]
+        return rows, found, codes @ codes.T, at, V, float(np.vdot(error, error))
 
-    fit = Fit(np.zeros((k, k)), np.zeros((k, LARGEST + 1)), CurveFit())
-    for rows, found, gram, X, V, error in each(work, blocks_of(Q.shape[1])):
+    fit = Fit(np.zeros((k, k)), np.zeros((k, LARGEST + 1)), CurveFit() if bend else None)
+    for rows, found, gram, at, V, error in each(work, blocks_of(Q.shape[1])):
         Q[:, rows] = found
         fit.gram += gram
-        fit.curve.add(X, V)
+        if fit.curve is not None:
+            fit.curve.add(at, V)
         fit.error += error
         fit.values += V.size
         flat = found.astype(np.int64) + (LARGEST + 1) * np.arange(k)[:, None]

@@ -164,8 +164,9 @@ class StackCoder:
     ) -> tuple[Parts, integer.Fit]:
         """Codes for the parts, then the curve for the codes where it may bend, then the parts for both."""
         seeker = Seeker(parts, price, straight=straight)
-        fit = integer.seek(read, Q, seeker, self._each, fresh=fresh)
-        parts = replace(parts, rates=fit.rates().astype(np.float32), curve=fit.curve.curve() if bend else parts.curve)
+        fit = integer.seek(read, Q, seeker, self._each, fresh=fresh, bend=bend)
+        curve = parts.curve if fit.curve is None else fit.curve.curve()
+        parts = replace(parts, rates=fit.rates().astype(np.float32), curve=curve)
         for _ in range(REFITS):
             seeker = Seeker(parts, price, straight=straight)
             parts = replace(parts, H=integer.refitted(seeker, fit.gram, read, Q, self._each))

@@ -16,6 +16,8 @@ AIM_DB, AIM_FILL = 0.15, 0.985  # where the search aims between these
 MOST_DRAFTS = 14
 FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
 WIDEST = 4.0  # times: how far the step goes at once
+FLATTER = 4.0  # times less, at least, than it does at first
+BEYOND, FARTHER, PATIENT = 0.03, 0.1, 4  # farther, of the logarithm of the step and of the way; and tries before the end
 CLOSEST = 1.02  # times: steps between which nothing is looked for
 EXACT = 200.0  # dB that only what is exact has; it counts as TOP of them where the search goes on from it
 TOP = 400.0
@@ -40,7 +42,7 @@ Draft = TypeVar("Draft", bound=Measured)
 
 def meet(
     draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL,
-    *, utmost: bool = False,
+    *, utmost: bool = False, bar: Draft | None = None,
 ) -> Draft:  # fmt: skip
     """The draft that meets the target of `coding`: not larger, or not worse, and without waste.
 
@@ -57,11 +59,13 @@ def meet(
     utmost : bool
         Whether the best or the least that there is, which may lie between two steps, is looked for before the target is
         refused. It is the same whatever is asked for, so that it is met when it is asked for itself.
+    bar : Draft, optional
+        What meets the target already, found another way: nothing is looked for that can be no better.
 
     Raises
     ------
     TargetMissed
-        Nowhere in the range; the message says what comes nearest.
+        Nowhere in the range, or nothing above the bar; the message says what comes nearest.
     """
     kept: Draft | None = None  # the best that is good enough
     fits: tuple[float, Draft] | None = None  # the last of those, and the last that is not
@@ -70,6 +74,7 @@ def meet(
     following: float | None = min(max(start, low), high)
     alike, before = 0, False
     tried: dict[float, Draft] = {}
+    last: tuple[float, Draft] | None = None
     for _ in range(MOST_DRAFTS):
         if following is None:
             break
@@ -79,6 +84,8 @@ def meet(
         if good and made.psnr_db is None and coding.target_size is not None:
             # more bytes show nothing more: from here on it is the fewest that are exact
             coding, kept, fits, fails = replace(coding, target_size=None, min_psnr=EXACT), None, None, fits
+        elif not good and bar is not None and _below(made, bar, coding):
+            break
         alike, before = alike + 1 if good == before else 1, good
         if good:
             fits = (step, made)
@@ -93,8 +100,9 @@ def meet(
             near = max(fits[0], fails[0]) / min(fits[0], fails[0]) < CLOSEST
             following = None if near else _between(fits, fails, coding, alike)
         else:
-            following = _onward(step, made, coding, low, high, fall, alike)
-    if kept is None and utmost:
+            following = _onward((step, made), last, coding, low, high, fall, alike)
+        last = (step, made)
+    if kept is None and utmost and bar is None:
         return utmost_of(lambda step: tried[step] if step in tried else draft(step), coding, low, high)
     if kept is None:
         raise _missed(nearest, coding)
@@ -160,6 +168,11 @@ def closer(made: Measured, other: Measured, coding: Coding) -> bool:
     return _finer(made, other)
 
 
+def _below(made: Measured, bar: Measured, coding: Coding) -> bool:
+    """Whether one that is not enough shows no more than one that is (a size), or is no smaller (a quality)."""
+    return not _finer(made, bar) if coding.target_size is not None else made.size >= bar.size
+
+
 def nearer(made: Measured, other: Measured, coding: Coding) -> bool:
     """Whether one that misses the target comes nearer to it than another."""
     return made.size < other.size if coding.target_size is not None else _finer(made, other)
@@ -194,15 +207,23 @@ def _between(fits: tuple[float, Draft], fails: tuple[float, Draft], coding: Codi
 
 
 def _onward(
-    step: float, made: Draft, coding: Coding, low: float, high: float, fall: float, alike: int
+    now: tuple[float, Draft], last: tuple[float, Draft] | None, coding: Coding, low: float, high: float, fall: float,
+    alike: int,
 ) -> float | None:  # fmt: skip
-    """Where to look next in the same direction; where two such steps have led nowhere, at the end of the range."""
-    miss = _miss(made, coding)
-    slope = 1 / fall if coding.min_psnr is not None else 1.0  # the size falls to about a half as the step is doubled
-    factor = math.exp(min(max(miss * slope, -math.log(WIDEST)), math.log(WIDEST)))
-    if not enough(made, coding):
-        factor = factor * 0.97 if coding.min_psnr is not None else factor * 1.03
-    following = min(max(step * factor, low), high) if alike < 3 else low if factor < 1 else high
+    """Where to look next in the same direction: as far as the last two tell, and a little farther.
+
+    Each time farther at most than before, and where that has led nowhere at the end of the range.
+    """
+    step, miss = now[0], _miss(now[1], coding)
+    slope = -fall if coding.min_psnr is not None else -1.0  # of what is missed in the logarithm of the step, at first
+    most = math.log(WIDEST)
+    if last is not None and last[0] != step:
+        seen = (miss - _miss(last[1], coding)) / math.log(step / last[0])
+        slope, most = min(seen, slope / FLATTER), alike * most
+    turn = min(max(-miss / slope, -most), most)
+    if not enough(now[1], coding):
+        turn += math.copysign(BEYOND + FARTHER * abs(turn), turn)
+    following = min(max(step * math.exp(turn), low), high) if alike < PATIENT else low if turn < 0 else high
     return None if following == step else following
 
 

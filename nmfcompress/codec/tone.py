@@ -53,31 +53,36 @@ class Curve:
         return np.interp(x, at, grey).astype(np.float32), np.interp(x, at + SPACING / 2, slopes).astype(np.float32)
 
 
+def places_of(sums: np.ndarray) -> np.ndarray:
+    """Where sums are in `Curve.table`."""
+    found: np.ndarray = np.clip((sums * STEPS + 0.5).astype(np.int32), 0, NODES * SPACING * STEPS - 1)
+    return found
+
+
 class CurveFit:
-    """Sums over pixels, from which the best curve follows: least squares on hat functions."""
+    """What pictures show at sums of parts, to a half of a grey level: from it follows the best curve."""
 
     def __init__(self) -> None:
-        self._squares, self._next, self._right = np.zeros(NODES), np.zeros(NODES), np.zeros(NODES)
-        self._pixels = 0
+        self._counts, self._totals = np.zeros(NODES * SPACING * STEPS), np.zeros(NODES * SPACING * STEPS)
 
-    def add(self, sums: np.ndarray, grey: np.ndarray) -> None:
-        """Sums of parts, and the grey levels that are there."""
-        place = np.clip(sums.ravel() / SPACING, 0, NODES - 1.001)
-        left = place.astype(np.int64)
-        within = place - left
-        grey = grey.ravel()
-        self._pixels += len(grey)
-
-        def total(weights: np.ndarray, at: np.ndarray) -> np.ndarray:
-            return np.bincount(at, weights, NODES)
-
-        self._squares += total((1 - within) ** 2, left) + total(within**2, left + 1)
-        self._next += total(within * (1 - within), left)
-        self._right += total((1 - within) * grey, left) + total(within * grey, left + 1)
+    def add(self, places: np.ndarray, grey: np.ndarray) -> None:
+        """Places (`places_of`) of sums of parts, and the grey levels that are there."""
+        self._counts += np.bincount(places.ravel(), minlength=len(self._counts))
+        self._totals += np.bincount(places.ravel(), grey.ravel(), len(self._totals))
 
     def curve(self) -> Curve:
-        """The best rising curve, a little smoothed."""
+        """The best rising curve, a little smoothed: least squares on hat functions."""
+        at = np.minimum(np.arange(len(self._counts)) / (SPACING * STEPS), NODES - 1.001)
+        left = at.astype(np.int64)
+        within = at - left
+
+        def total(weights: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+            return np.bincount(nodes, weights, NODES)
+
+        squares = total((1 - within) ** 2 * self._counts, left) + total(within**2 * self._counts, left + 1)
+        beside = total(within * (1 - within) * self._counts, left)[:-1]
+        right = total((1 - within) * self._totals, left) + total(within * self._totals, left + 1)
         second = np.diff(np.eye(NODES), 2, axis=0)
-        normal = np.diag(self._squares + 1e-6) + np.diag(self._next[:-1], 1) + np.diag(self._next[:-1], -1)
-        nodes = np.linalg.solve(normal + SMOOTH * max(self._pixels, 1) * second.T @ second, self._right)
+        normal = np.diag(squares + 1e-6) + np.diag(beside, 1) + np.diag(beside, -1)
+        nodes = np.linalg.solve(normal + SMOOTH * max(self._counts.sum(), 1) * second.T @ second, right)
         return Curve(np.rint(np.maximum.accumulate(np.clip(nodes, 0, 255)) * FINE).astype(np.int64))

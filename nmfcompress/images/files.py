@@ -57,7 +57,7 @@ def writing(
         The reader of a pipe has gone.
     """
     path = os.fspath(target)
-    with _output_errors(path):
+    with output_errors(path):
         status = _status(path)
         if status is not None and stat.S_ISDIR(status.st_mode):
             raise OutputError("is a folder, expected a file to write")
@@ -110,7 +110,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     OutputError
         A file stands in the way, or the system refuses.
     """
-    with _output_errors(os.fspath(path)):
+    with output_errors(os.fspath(path)):
         try:
             os.makedirs(path, exist_ok=True)
         except FileExistsError:
@@ -125,7 +125,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     except ImportError:  # no such locks here: the last writer wins
         yield
         return
-    with _output_errors(os.fspath(folder)):
+    with output_errors(os.fspath(folder)):
         descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # some network file systems have no locks
@@ -187,7 +187,8 @@ def _escaped(char: str) -> str:
 
 
 @contextmanager
-def _output_errors(path: str) -> Iterator[None]:
+def output_errors(path: str) -> Iterator[None]:
+    """What the system says of an output at `path`, as an OutputError that names it."""
     try:
         yield
     except BrokenPipeError:

@@ -46,6 +46,7 @@ def one_line(said: str, *words: str) -> None:
     """`said` is one message, with all of `words` in it and no traceback."""
     assert said.startswith("nmfc: "), said
     assert said.count("\n") == 1, said
+    assert "internal error" not in said, said
     for word in words:
         assert word in said
 

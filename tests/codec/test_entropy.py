@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmfcompress.codec import entropy
 from nmfcompress.codec.entropy import (
     LANES,
     LENGTHS,
@@ -87,6 +88,17 @@ def test_decisions_come_back(seed: int, lanes: int, chunks: int, lengths: list[i
     back = read(streams, lanes, [zeros for _, zeros in calls])
     for (values, _), found in zip(calls, back, strict=True):
         np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize(("lanes", "chunks"), [(1, 1), (1, 3), (4, 2), (7, 1), (16, 2)])
+def test_few_lanes_are_written_as_many_are(
+    lanes: int, chunks: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zeros = [rng.integers(1, ONE, (chunks, length)) for length in (0, 1, 5, 64, 301)]
+    calls = [(drawn(z, rng), z) for z in zeros]
+    narrow = written(calls, lanes)
+    monkeypatch.setattr(entropy, "NARROW", 0)
+    assert written(calls, lanes) == narrow
 
 
 @settings(max_examples=20, deadline=None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nmfcompress.codec import integer
 from nmfcompress.codec.integer import LARGEST, Fit, Parts, Seeker, blocks_of, descended, refitted, revived, seek
-from nmfcompress.codec.tone import Curve, CurveFit
+from nmfcompress.codec.tone import Curve, CurveFit, places_of
 
 
 def each(work, items: Iterable[slice]) -> Iterator:
@@ -107,21 +107,23 @@ def test_a_pass_adds_up_what_it_says(rng: np.random.Generator) -> None:
     V = np.clip(((rng.random((5, n)) < 0.4) * 1).T @ parts.H - 64, 0, 255).astype(np.float32)
     Q = np.zeros((5, n), np.uint8)
     seeker = Seeker(parts, 30.0)
-    fit = seek(lambda rows: V[rows], Q, seeker, each, fresh=True)
+    fit = seek(lambda rows: V[rows], Q, seeker, each, fresh=True, bend=True)
     codes = Q.astype(float)
     np.testing.assert_allclose(fit.gram, codes @ codes.T)
     np.testing.assert_array_equal(fit.counts, [np.bincount(row, minlength=LARGEST + 1) for row in Q])
     X = Q.T.astype(np.float32) @ parts.H
     assert fit.mse == pytest.approx(float(np.square(V - seeker.grey(X), dtype=float).mean()), rel=1e-5)
     whole = CurveFit()
-    whole.add(X, V)
-    assert np.abs(whole.curve().nodes - fit.curve.curve().nodes).max() <= 2
+    whole.add(places_of(X), V)
+    assert fit.curve is not None
+    np.testing.assert_array_equal(whole.curve().nodes, fit.curve.curve().nodes)
+    assert seek(lambda rows: V[rows], Q, seeker, each, fresh=False).curve is None
 
 
 def test_rates_and_bits_are_entropies(rng: np.random.Generator) -> None:
     counts = np.zeros((2, LARGEST + 1))
     counts[0, :3], counts[1, 0] = (70, 20, 10), 100
-    fit = Fit(np.zeros((2, 2)), counts, CurveFit())
+    fit = Fit(np.zeros((2, 2)), counts, None)
     assert fit.bits() == pytest.approx(-sum(c * math.log2(c / 100) for c in (70, 20, 10)))
     rates = fit.rates()
     assert (rates[:, 0] == 0).all()
@@ -166,12 +168,12 @@ def test_parts_that_nothing_uses_begin_anew(rng: np.random.Generator) -> None:
     V = np.clip(rng.random((100, 25)) * 255, 0, 255).astype(np.float32)
     Q = rng.integers(0, 2, (4, 100)).astype(np.uint8)
     Q[2] = 0
-    fit = Fit(np.zeros((4, 4)), np.array([np.bincount(row, minlength=LARGEST + 1) for row in Q]), CurveFit())
+    fit = Fit(np.zeros((4, 4)), np.array([np.bincount(row, minlength=LARGEST + 1) for row in Q]), None)
     price = 100.0
     found = revived(parts, fit, lambda rows: V[rows], Q, price, rng)
     np.testing.assert_array_equal(found.H[[0, 1, 3]], parts.H[[0, 1, 3]])
     assert np.linalg.norm(found.H[2]) == pytest.approx(math.sqrt(price / integer.STEP_OF_PRICE), rel=1e-4)
-    alive = Fit(fit.gram, fit.counts + 5, CurveFit())
+    alive = Fit(fit.gram, fit.counts + 5, None)
     assert revived(parts, alive, lambda rows: V[rows], Q, price, rng) is parts
 
 

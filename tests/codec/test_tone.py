@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmfcompress.codec.tone import FINE, NODES, SPACING, Curve, CurveFit
+from nmfcompress.codec.tone import FINE, NODES, SPACING, Curve, CurveFit, places_of
 
 RISING = st.lists(st.integers(0, 255 * FINE), min_size=NODES, max_size=NODES).map(
     lambda nodes: Curve(np.sort(np.array(nodes, np.int64)))
@@ -53,7 +53,7 @@ def test_a_curve_is_learned_from_what_is_seen(rng: np.random.Generator) -> None:
     grey = 255 * (1 - np.exp(-sums / 200))
     fit = CurveFit()
     for some in np.split(sums, 4):
-        fit.add(some, 255 * (1 - np.exp(-some / 200)) + rng.normal(0, 5, some.shape))
+        fit.add(places_of(some), 255 * (1 - np.exp(-some / 200)) + rng.normal(0, 5, some.shape))
     shown = np.interp(sums, SPACING * np.arange(NODES), fit.curve().nodes / FINE)
     assert np.abs(shown - grey).max() < 3
 
@@ -62,7 +62,7 @@ def test_a_curve_is_learned_from_what_is_seen(rng: np.random.Generator) -> None:
 def test_a_curve_of_hardly_anything_still_rises(grey: float) -> None:
     fit = CurveFit()
     assert (np.diff(fit.curve().nodes) >= 0).all()
-    fit.add(np.full(10, 100.0), np.full(10, grey))
+    fit.add(places_of(np.full(10, 100.0)), np.full(10, grey))
     nodes = fit.curve().nodes
     assert (np.diff(nodes) >= 0).all()
     assert nodes.min() >= 0
@@ -73,5 +73,5 @@ def test_a_curve_of_hardly_anything_still_rises(grey: float) -> None:
 def test_a_curve_that_falls_in_the_pictures_is_flat_in_the_file(rng: np.random.Generator) -> None:
     sums = rng.uniform(0, 640, 5000)
     fit = CurveFit()
-    fit.add(sums, 255 - sums / 3)
+    fit.add(places_of(sums), 255 - sums / 3)
     assert (np.diff(fit.curve().nodes) >= 0).all()
