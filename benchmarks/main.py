@@ -6,6 +6,7 @@
     core       factorize() against scikit-learn and the machine: mu hals restarts kl sweep threads memory
     peers      torchnmf nimfa, which it installs in benchmarks/.peers from the package index; 10 minutes
     rate       the compressed file, on real data only: collections crossing bands photos rows million; half an hour
+    targets    sizes qualities: how nearly each is met, over collections of several kinds; a quarter of an hour
     batch      many pictures in one run: files (100,000, or NMFC_FILES of them) jobs; an hour
     ranks      planted: ranks that are known, NMFC_SEEDS (10) times each; rivals: cvanmf's and nimfa's choice; an hour
     large      growth bound: sets of 5 and 8 GB, made in the temporary folder (16 GB free wanted); 10 minutes
@@ -28,6 +29,7 @@ import large
 import peers
 import ranks
 import rate
+import targets
 from measure import DATA, machine
 
 GROUPS = {
@@ -37,6 +39,7 @@ GROUPS = {
     "batch": batch.PARTS,
     "large": large.PARTS,
     "rate": rate.PARTS,
+    "targets": targets.PARTS,
     "ranks": ranks.PARTS,
 }
 PARTS = {name: part for group in GROUPS.values() for name, part in group.items()}

@@ -18,7 +18,7 @@ MANY = 2000  # pictures: with more, coding each by its patches takes too long
 BANDS_LEAST, BANDS_MANY = 4, 20_000
 LOOKED_AT, SEEN = 512, 2**13  # pictures, and values of each, whose likeness is measured
 SHARE = 0.2  # of its pictures that a stack may need parts: each costs about as much as five pictures' patches
-UNSURE = (0.06, 0.6)  # shares between which either may be better
+UNSURE = 0.06  # from this share on either may be better
 BOTH, TRIED = 2**18, 2**22  # values of all pictures of which both are made where it may; of which a stack is a way out
 USUAL_DB = 20.0  # where neither a quality nor a size is asked for: what a stack comes to at its usual step
 
@@ -83,7 +83,7 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
             return Choice("stack", "patches")
     allowed = 10 ** (-(coding.min_psnr or USUAL_DB) / 10) if probe is None else probe.mse / peak(images.dtype) ** 2
     share = parts_needed(images, allowed) / n
-    if coding.targets and UNSURE[0] < share < UNSURE[1] and math.prod(shape) <= BOTH:
+    if coding.targets and share > UNSURE and math.prod(shape) <= BOTH:
         return Choice("stack", "patches", unsure=True, probe=probe or probed(images, coding))
     if share <= SHARE:
         return Choice("stack", "patches")

@@ -50,6 +50,7 @@ LATE_FALL = 1.4  # dB that PSNR falls by as the step of parts that are there gro
 TURN, FAR_TURN = 0.08, 0.3  # at most, of the logarithm of the price, in one round of learning, near and far
 FAR = 1.0  # of the logarithm of the price
 SMALL = 2**19  # values of all pictures for which several numbers of parts take seconds
+OWN_SHARE = 2  # pictures that a part is there for, up to which they may share nothing
 NEAR = 1.2  # times: numbers of parts between which nothing is looked for
 
 
@@ -214,16 +215,29 @@ def _stack(images: Any, coding: Coding, header: Header, meta: Meta, origin: Open
     most = min(coding.rank or MOST_PARTS, most_rank("stack", header))
     with workers(coding.jobs or cores(), len(blocks_of(n))) as each:
 
-        def made_of(rank: int, coding: Coding = coding, bar: Coded | None = None) -> Coded:
-            coder = stack.StackCoder(images, header, each, coding.seed, on_stage)
-            return _drafted(coder, rank, coding, header, meta, origin, bar)
+        def coder() -> stack.StackCoder:
+            return stack.StackCoder(images, header, each, coding.seed, on_stage)
 
+        def made_of(rank: int, coding: Coding = coding, bar: Coded | None = None) -> Coded:
+            learning = coder()
+            price = _learned(learning, rank, coding, header)
+            return _drafted(learning, price, coding, header, meta, bar=bar)
+
+        if origin is not None:
+            given = coder()
+            given.take(read_parts(origin.container, header))
+            return _drafted(given, _first_price(given, coding, header), coding, header, meta, utmost=True)
         first = stack_rank(images, header, coding)
-        if not coding.targets or origin is not None:
+        if not coding.targets:
             return made_of(first)
         patient = n * pixels <= SMALL
         tries: Tries[Coded] = Tries(coding)
         tries.take(lambda: _searched(made_of, first, most, coding, patient))
+        found = tries.found
+        if patient and n <= most and (found is None or OWN_SHARE * found.rank >= n or not tight(found, coding)):
+            own = coder()
+            own.take_pictures()
+            tries.take(lambda: _drafted(own, _first_price(own, coding, header), coding, header, meta, bar=tries.found))
         if tries.found is None and patient and coding.target_size is not None:
             # what learning comes to jumps with the price, where that is high
             free = replace(coding, target_size=None)
@@ -261,16 +275,17 @@ def _searched(made_of: Callable[..., Coded], rank: int, most: int, coding: Codin
     return found
 
 
-def _drafted(
-    coder: stack.StackCoder, rank: int, coding: Coding, header: Header, meta: Meta, origin: Opened | None,
-    bar: Coded | None,
-) -> Coded:  # fmt: skip
-    """The draft that is asked for, of so many parts; `bar` as for `meet`."""
+def _first_price(coder: stack.StackCoder, coding: Coding, header: Header) -> float:
+    """The price at which learning, or the search for a target, begins."""
+    if coding.min_psnr is None:
+        return price_of(coding.step or STEP, header.pixels)
+    return FIRST_PRICE * 255.0**2 / 10 ** ((coding.min_psnr - coder.spare_db) / 10) * header.pixels
+
+
+def _learned(coder: stack.StackCoder, rank: int, coding: Coding, header: Header) -> float:
+    """Have so many parts learned; returns the price at which that ended."""
     n, pixels = header.shape[0], header.pixels
     wanted = (coding.min_psnr or 0.0) - coder.spare_db
-    price = price_of(coding.step or STEP, pixels)
-    if coding.min_psnr is not None:
-        price = FIRST_PRICE * 255.0**2 / 10 ** (wanted / 10) * pixels
     least, most = price_of(STEPS[0], pixels), price_of(STEPS[1], pixels)
 
     def steer(price: float, mse: float, size: float) -> float:
@@ -284,19 +299,24 @@ def _drafted(
         turn = TURN if abs(miss) < FAR else FAR_TURN
         return min(max(price * math.exp(min(max(0.3 * miss, -turn), turn)), least), most)
 
-    if origin is not None:
-        coder.take(read_parts(origin.container, header))
-    else:
-        price = coder.learn(rank, price, steer)
+    return coder.learn(rank, _first_price(coder, coding, header), steer)
+
+
+def _drafted(
+    coder: stack.StackCoder, price: float, coding: Coding, header: Header, meta: Meta, *, utmost: bool = False,
+    bar: Coded | None = None,
+) -> Coded:  # fmt: skip
+    """The draft that is asked for, of the parts that `coder` has; the search for a target begins at this price."""
+    pixels = header.pixels
 
     def draft(step: float) -> Coded:
         made = coder.draft(price_of(step, pixels))
         return coded("stack", header, meta, made.sections, coder.rank, made.mse)
 
-    learned = math.sqrt(price / price_of(1.0, pixels))
+    first = math.sqrt(price / price_of(1.0, pixels))
     if not coding.targets:
-        return draft(learned)
-    return meet(draft, coding, learned, *STEPS, fall=LATE_FALL, utmost=origin is not None, bar=bar)
+        return draft(first)
+    return meet(draft, coding, first, *STEPS, fall=LATE_FALL, utmost=utmost, bar=bar)
 
 
 def _bands(images: Any, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:

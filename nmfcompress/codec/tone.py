@@ -36,6 +36,18 @@ class Curve:
         """A straight line that begins at START and ends at white."""
         return cls(np.rint(np.clip(SPACING * np.arange(NODES) - START, 0, 255) * FINE).astype(np.int64))
 
+    @classmethod
+    def straight(cls) -> Curve:
+        """The sums themselves, as far as white."""
+        return cls(np.minimum(SPACING * np.arange(NODES), 255) * FINE)
+
+    @staticmethod
+    def straightened(grey: np.ndarray) -> np.ndarray:
+        """The sums at which the straight curve shows these grey levels: its last rise, to white, is slower."""
+        last = 255 // SPACING * SPACING
+        found: np.ndarray = np.where(grey > last, last + (grey - last) * (SPACING / (255 - last)), grey)
+        return found
+
     def levels(self, sums: np.ndarray, unit: int) -> np.ndarray:
         """The levels at integer `sums`, of which `unit` (a multiple of 1) are a grey level: int64, in 1/256 of one."""
         width = SPACING * unit

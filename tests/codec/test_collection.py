@@ -64,7 +64,8 @@ def unlike(n: int, side: int = 32) -> np.ndarray:
 def test_what_shares_nothing_is_coded_alone() -> None:
     assert arrangement_for(unlike(4)) == arrangement_for(unlike(30)) == "patches"
     assert arrangement_for(unlike(30), coding=Coding(rank=5)) == "stack", "a rank alone asks for parts"
-    assert arrangement_for(unlike(30), coding=Coding(rank=5, min_psnr=40)) == "patches"
+    assert arrangement_for(unlike(30, 96), coding=Coding(rank=5, min_psnr=40)) == "patches"
+    assert coded_stack(unlike(30), Coding(min_psnr=35, jobs=1)).mode == "patches", "of few both are tried"
     assert arrangement_for(np.dstack([unlike(9)[..., None]] * 4)[..., :2].reshape(9, 32, 64, 2)) == "stack"
     shared = collection(400, side=12)
     assert arrangement_for(shared, coding=Coding(min_psnr=20)) == "stack"
@@ -94,7 +95,7 @@ def test_what_nobody_asked_for_is_no_reason_to_miss_a_target(rng: np.random.Gene
     best = {}
     for arrangement in (None, "patches", "stack"):
         with pytest.raises(TargetMissed, match="is the best") as missed:
-            coded_stack(noise, Coding(min_psnr=150, jobs=1, arrangement=arrangement))
+            coded_stack(noise, Coding(rank=2, min_psnr=150, jobs=1, arrangement=arrangement))
         best[arrangement] = float(re.findall(r"([\d.]+) dB is", str(missed.value))[0])
     assert best[None] == max(best.values())
 
@@ -106,6 +107,22 @@ def test_noise_in_colour_is_a_stack_where_patches_at_half_the_colour_miss_it(rng
     data = encode_stack(images, min_psnr=15)
     assert psnr(images, decode_stack(data)) >= 15
     assert info(data)["arrangement"] == "stack"
+
+
+@pytest.mark.parametrize("shape", [(40, 8, 8, 3), (30, 8, 8)], ids=str)
+def test_noise_of_any_size_is_shown_as_well_as_its_bytes_allow(
+    shape: tuple[int, ...], rng: np.random.Generator
+) -> None:
+    """Parts that are shared ended at 24.4 dB, and patches at 12.7 in colour."""
+    images = rng.integers(0, 256, shape, np.uint8)
+    least = 0.0
+    for size in (images.size // 2, images.size, 3 * images.size // 2):
+        made = coded_stack(images, Coding(target_size=size, jobs=1))
+        assert made.size <= size
+        assert (made.psnr_db or 99) >= least
+        least = made.psnr_db or 99
+    np.testing.assert_array_equal(decode_stack(made.data), images)
+    assert coded_stack(images, Coding(min_psnr=30, jobs=1)).size < 0.7 * images.size
 
 
 def test_a_rank_beyond_all_is_said() -> None:
@@ -132,7 +149,7 @@ def test_parts_are_sought_until_a_size_is_used(size: int, first: int) -> None:
     """A stack has as many bytes as its parts take, from 80 each to 110 with steps that are fine enough."""
     tried = []
 
-    def made_of(rank: int) -> Pretended:
+    def made_of(rank: int, bar: Pretended | None) -> Pretended:
         tried.append(rank)
         if 80 * rank > size:
             raise BestKnown(f"{80 * rank} bytes is the least", 80 * rank)
@@ -144,13 +161,13 @@ def test_parts_are_sought_until_a_size_is_used(size: int, first: int) -> None:
 
 
 def test_a_search_over_parts_ends_where_there_is_no_more_to_have() -> None:
-    def saturated(rank: int) -> Pretended:
+    def saturated(rank: int, bar: Pretended | None) -> Pretended:
         return Pretended(50 * rank, 20.0 + min(rank, 40) - rank / 100, rank)
 
     found = _searched(saturated, 5, 60, Coding(target_size=10**6), patient=False)  # type: ignore[arg-type]
     assert 35 <= found.rank <= 45
 
-    def too_large(rank: int) -> Pretended:
+    def too_large(rank: int, bar: None) -> Pretended:
         raise BestKnown(f"{100 * rank} bytes is the least", 100 * rank)
 
     with pytest.raises(TargetMissed, match=r"^100 bytes"):

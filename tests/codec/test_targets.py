@@ -73,14 +73,55 @@ def test_a_size_is_met_and_used(maker: Maker, share: float) -> None:
     assert len(maker.steps) <= 9
 
 
+@pytest.mark.parametrize("power", [0.15, 0.3, 0.6, 1.2])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("start", [0.06, 8.0, 110.0])
+def test_where_bytes_hardly_fall_few_drafts_do(power: float, share: float, start: float) -> None:
+    """A search that took the law for granted went to the end of the range and came back: 7 drafts of a stack."""
+    maker = Maker(4, 60, 1e5, power)
+    largest, least = (maker(step).size for step in RANGE[1:])
+    maker.steps.clear()
+    made = meet(maker, Coding(target_size=round(least * (largest / least) ** share)), start, *RANGE[1:])
+    assert made.size >= FILL * least * (largest / least) ** share
+    assert len(maker.steps) <= 5
+
+
+@settings(max_examples=100, deadline=None)
+@given(LAWS, LAWS, st.floats(0.05, 0.95), st.booleans())
+def test_what_is_no_better_than_there_is_already_is_given_up(
+    maker: Maker, other: Maker, share: float, by_size: bool
+) -> None:
+    maker.noise = 0.0
+    largest, least = (maker(step).size for step in RANGE[1:])
+    best, worst = (maker(step).psnr_db or 0 for step in RANGE[1:])
+    coding = Coding(target_size=round(least * (largest / least) ** share))
+    if not by_size:
+        coding = Coding(min_psnr=max(worst + share * (best - worst), 1))
+    made = meet(maker, coding, *RANGE)
+    bar = other(8.0)
+    bar = Pretended(min(bar.size, coding.target_size or bar.size), max(bar.psnr_db or 0, coding.min_psnr or 0))
+    needed = len(maker.steps)
+    maker.steps.clear()
+    try:
+        found = meet(maker, coding, *RANGE, bar=bar)
+    except TargetMissed:
+        assert not closer(made, bar, coding)
+        assert len(maker.steps) <= needed
+    else:
+        assert found == made or not closer(made, bar, coding)
+
+
 @settings(max_examples=50, deadline=None)
 @given(LAWS)
 def test_what_cannot_be_reached_is_said_with_the_best(maker: Maker) -> None:
     best, least = maker(RANGE[1]).psnr_db or 0, maker(RANGE[2]).size
     maker.steps.clear()
-    with pytest.raises(TargetMissed, match=f"{math.floor(100 * best) / 100:.2f} dB is the best") as missed:
+    with pytest.raises(TargetMissed, match=r"dB is the best") as missed:
         meet(maker, Coding(min_psnr=best + 1), *RANGE)
+    tried = max(maker(step).psnr_db or 0 for step in tuple(maker.steps))
+    assert f"{math.floor(100 * max(best, tried)) / 100:.2f} dB is the best" in str(missed.value)
     assert missed.value.exit_code == 3
+    maker.steps = maker.steps[: len(maker.steps) // 2]
     assert len(maker.steps) <= MOST_DRAFTS
     with pytest.raises(TargetMissed, match=f"{least:,} bytes is the least"):
         meet(maker, Coding(target_size=least - 1), *RANGE)
