@@ -25,7 +25,7 @@ PRIOR = 8  # codes of all parts together that weigh in with a part's own
 BATCH = 64  # numbers of a model that are coded before anything is learned, then twice as many, and so on
 SAMPLE = 20_000  # pictures that weights are learned from
 WEIGHT_BITS = 10.0  # what a weight costs in the file, about
-ROUNDS = 60  # of the proximal gradient method
+ROUNDS, ROUNDS_NEAR = 60, 20  # of the proximal gradient method, from nothing and from near
 EIGHTHS = 8
 
 
@@ -66,12 +66,15 @@ class Contexts:
         return _around(self.weights, Q, (Q[:, :SAMPLE].T > 0).astype(np.float32))
 
 
-def learn(Q: np.ndarray, rng: np.random.Generator) -> Contexts:
-    """The contexts that make codes Q (k, n), uint8, shortest, those of the weights themselves counted."""
+def learn(Q: np.ndarray, rng: np.random.Generator, near: Contexts | None = None) -> Contexts:
+    """The contexts that make codes Q (k, n), uint8, shortest, those of the weights themselves counted.
+
+    `near`: those of codes that are nearly the same, from which it is not far.
+    """
     n = Q.shape[1]
     chosen = Q[:, np.sort(rng.choice(n, SAMPLE, replace=False, shuffle=False))] if n > SAMPLE else Q
     flags = (chosen.T > 0).astype(np.float32)
-    return _around(_weights(flags, n), Q, flags)
+    return _around(_weights(flags, n, near), Q, flags)
 
 
 def _around(weights: np.ndarray, Q: np.ndarray, flags: np.ndarray) -> Contexts:
@@ -98,7 +101,7 @@ def _logistic(x: np.ndarray) -> np.ndarray:
     return found
 
 
-def _weights(flags: np.ndarray, n: int) -> np.ndarray:
+def _weights(flags: np.ndarray, n: int, near: Contexts | None) -> np.ndarray:
     """Weights by logistic regression of each part on those before it, with a price on each weight.
 
     Proximal gradient steps of all parts at once, scaled by a diagonal that majorizes the Hessian, with momentum (Beck
@@ -111,11 +114,12 @@ def _weights(flags: np.ndarray, n: int) -> np.ndarray:
         return np.zeros((k, k), np.int64)
     used = flags.sum(axis=1, keepdims=True) + 1
     likely = np.broadcast_to(share * (1 - share), flags.shape)
-    W, ahead, before = (np.zeros((k, k), np.float32) for _ in range(3))
+    W = np.zeros((k, k), np.float32) if near is None else (near.weights / EIGHTHS).astype(np.float32)
+    ahead = before = W
     momentum = 1.0
     upper = np.triu(np.ones((k, k), np.float32), 1)
     price = np.float32(WEIGHT_BITS * np.log(2) * count / n / 2)  # half of it shrinks: what remains is told below
-    for step in range(ROUNDS):
+    for step in range(ROUNDS if near is None else ROUNDS_NEAR):
         chance = _logistic(flags @ ahead + bias)
         if step % 10 == 0:
             likely = np.maximum(chance * (1 - chance), 1e-4)

@@ -148,18 +148,19 @@ class Seeker:
 
     def grey(self, X: np.ndarray) -> np.ndarray:
         """The grey levels of sums."""
-        found: np.ndarray = self.levels[places_of(X)]
+        found: np.ndarray = self.levels.take(places_of(X))
         return found
 
     def pull(self, error: np.ndarray, at: np.ndarray) -> np.ndarray:
         """T - X where sums stand `at` these places and miss the picture by `error`."""
-        pulled: np.ndarray = error * self._pull[at]
+        pulled: np.ndarray = self._pull.take(at)
+        pulled *= error
         return pulled
 
     def missing(self, V: np.ndarray, Q: np.ndarray) -> np.ndarray:
         """T - X of pictures V (b, pixels) for codes (k, b)."""
         at = places_of(Q.T.astype(np.float32) @ self.parts.H)
-        return self.pull(V - self.levels[at], at)
+        return self.pull(V - self.levels.take(at), at)
 
     def codes(self, V: np.ndarray, Q: np.ndarray | None, rounds: int) -> np.ndarray:
         """Codes (k, b), int16, of pictures V (b, pixels): those given made better, or found from nothing.
@@ -193,7 +194,7 @@ class Seeker:
     def _improve(self, V: np.ndarray, Q: np.ndarray, rounds: int) -> None:
         """Rounds of coordinate descent, each towards targets of its own; Q is changed."""
         for _ in range(rounds):
-            if not self._sweep(Q, np.ascontiguousarray(self.parts.H @ self.missing(V, Q).T)):
+            if not self._sweep(Q, self.missing(V, Q) @ self.parts.H.T):
                 break
 
     def _greedy(self, C: np.ndarray) -> np.ndarray:
@@ -216,14 +217,17 @@ class Seeker:
         return Q
 
     def _sweep(self, Q: np.ndarray, C: np.ndarray) -> int:
-        """One round over the parts; Q (k, b) and C = H (T - Q H)t, (k, b), are changed. How many codes changed."""
+        """One round over the parts; Q (k, b) and C = (T - Q H) Ht, (b, k), are changed. How many codes changed.
+
+        C has a picture's numbers side by side: few pictures change at a time.
+        """
         changed, k = 0, len(Q)
         extra = self._costs(Q) if self._costs is not None else None
         for j in range(k):
             energy = self._energy[j]
             if energy <= 0:
                 continue
-            best_real = Q[j] + C[j] / energy
+            best_real = Q[j] + C[:, j] / energy
             (seen,) = ((Q[j] > 0) | (best_real > 0.5)).nonzero()
             if not len(seen):
                 continue
@@ -242,12 +246,7 @@ class Seeker:
             changed += len(where)
             places, by = seen[where], moved[where].astype(np.float32)
             Q[j, places] = best[where]
-            if 3 * len(places) > Q.shape[1]:
-                whole_row = np.zeros(Q.shape[1], np.float32)
-                whole_row[places] = by
-                C -= np.outer(self._G[j], whole_row)
-            else:
-                C[:, places] -= np.outer(self._G[j], by)
+            C[places] -= np.outer(by, self._G[j])
         return changed
 
 
@@ -270,7 +269,7 @@ def seek(
         found = seeker.codes(V, None if fresh else Q[:, rows].astype(np.int16), rounds)
         codes = found.astype(np.float32)
         at = places_of(codes.T @ seeker.parts.H)
-        error = V - seeker.levels[at]
+        error = V - seeker.levels.take(at)
         return rows, found, codes @ codes.T, at, V, float(np.vdot(error, error))
 
     fit = Fit(np.zeros((k, k)), np.zeros((k, LARGEST + 1)), CurveFit() if bend else None)

@@ -149,6 +149,8 @@ class StackCoder:
             self._Q = np.zeros((len(parts.H), n), np.uint8)
             for turn in range(PASSES):
                 parts, fit = self._round(parts, self._Q, self._read, price, turn == 0, False, bends)
+                if 0 < turn < PASSES - 1:
+                    price = steer(price, fit.mse, fit.bits() / 8 / n)
                 self._tell("passes", (turn + 1) / PASSES, fit, n)
         self._keep(parts)
         self._price = price
@@ -236,7 +238,7 @@ class StackCoder:
             parts = replace(parts, rates=contexts.onward_bits())
             seeker = Seeker(parts, price, contexts.costs)
             fit = integer.seek(self._read, Q, seeker, self._each, fresh=False, rounds=1)
-            contexts = learn(Q, np.random.default_rng(self._seed)) if turn == 0 else contexts.again(Q)
+            contexts = learn(Q, np.random.default_rng(self._seed), contexts) if turn == 0 else contexts.again(Q)
             self._tell("refit", (turn + rounds - 1) / rounds, fit, n, beside)
         self._on_stage("coding", 0.0)
         sections |= {"contexts": _coded_contexts(contexts), "codes": encode_codes(Q, contexts)}

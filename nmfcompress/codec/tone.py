@@ -66,8 +66,10 @@ class Curve:
 
 
 def places_of(sums: np.ndarray) -> np.ndarray:
-    """Where sums are in `Curve.table`."""
-    found: np.ndarray = np.clip((sums * STEPS + 0.5).astype(np.int32), 0, NODES * SPACING * STEPS - 1)
+    """Where sums, 0 or above, are in `Curve.table`."""
+    rounded = sums * STEPS
+    rounded += 0.5
+    found: np.ndarray = np.minimum(rounded, NODES * SPACING * STEPS - 1, out=rounded).astype(np.intp)
     return found
 
 

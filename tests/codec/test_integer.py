@@ -45,11 +45,11 @@ def test_a_sweep_never_raises_the_objective(seed: int, k: int, n: int, price: fl
     seeker = Seeker(parts, price)
     before = objective(T, Q, parts, price)
     for _ in range(20):
-        C = (parts.H @ (T - Q.T @ parts.H).T).astype(np.float32)
+        C = ((T - Q.T @ parts.H) @ parts.H.T).astype(np.float32)
         changed = seeker._sweep(Q, C)
         after = objective(T, Q, parts, price)
         assert after <= before * (1 + 1e-5) + 1e-2
-        np.testing.assert_allclose(C, parts.H @ (T - Q.T @ parts.H).T, rtol=1e-3, atol=2)
+        np.testing.assert_allclose(C, (T - Q.T @ parts.H) @ parts.H.T, rtol=1e-3, atol=2)
         before = after
         if not changed:
             break
