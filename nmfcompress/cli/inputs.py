@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ from ..images.stored import StoredImages
 from ..settings import Reading, Selection
 
 STDIN = "-"
+LIST_BYTES = 2**28  # of a list of names, millions of them
 
 
 @dataclass(frozen=True)
@@ -241,15 +243,15 @@ def _picture(stack: archives.Stack, place: int, gray: bool) -> Picture:
 
 def _listed(name: str, nul: bool) -> list[str]:
     """The names in a list file, as the file system spells them."""
+    if name == STDIN and sys.stdin is None:
+        raise InputError("stdin is closed", "-")
     try:
-        if name == STDIN:
-            if sys.stdin is None:
-                raise InputError("stdin is closed", "-")
-            data = sys.stdin.buffer.read()
-        else:
-            data = Path(name).read_bytes()
+        with nullcontext(sys.stdin.buffer) if name == STDIN else open(name, "rb") as stream:
+            data = stream.read(LIST_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", name) from None
+    if len(data) > LIST_BYTES:
+        raise InputError(f"is longer than {LIST_BYTES:,} bytes, expected a list of names", name)
     if not nul and b"\0" in data:
         raise UsageError(f"{display(name)} is separated by NUL bytes (pass -0)")
     lines = data.split(b"\0") if nul else data.splitlines()

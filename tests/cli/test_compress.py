@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import nmfcompress
+from nmfcompress.cli import inputs
 from nmfcompress.images.pictures import read_image
 from nmfcompress.recipes import fit_picture
 from nmfcompress.settings import Fit
@@ -312,6 +313,13 @@ def test_files_from(run, tmp_path, nul, piped):
 def test_a_list_that_is_not_there(run):
     said = run("compress", "--files-from", "none", *FAST)
     assert (said.code, said.err) == (1, "nmfc: none: cannot be read: No such file or directory\n")
+
+
+@pytest.mark.parametrize("words", [(), ("-0",)], ids=str)
+def test_a_list_without_an_end(run, monkeypatch, words):
+    monkeypatch.setattr(inputs, "LIST_BYTES", 10_000)
+    said = run("compress", "--files-from", "/dev/zero", *words, *FAST)
+    assert (said.code, said.err) == (1, "nmfc: /dev/zero: is longer than 10,000 bytes, expected a list of names\n")
 
 
 def test_stdin_is_an_input(run, tmp_path):
