@@ -27,12 +27,14 @@ USUAL_DB = 20.0  # where neither a quality nor a size is asked for: what a stack
 class Choice:
     """What suits a collection, what else there is where that misses a target, and whether it may be as good.
 
-    Where that is not sure a stack comes first, which takes less time; `probe` tells what patches would come to.
+    Where that is not sure a stack comes first, which takes less time; `probe` tells what patches would come to. Of a
+    `small` one the other is made wherever the first leaves much of a size.
     """
 
     first: str
     second: str | None = None
     unsure: bool = False
+    small: bool = False
     probe: Probe | None = None
 
     def is_worth(self, found: Measured, n: int, coding: Coding) -> bool:
@@ -74,8 +76,9 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
         return Choice("bands", "patches" if alone else None)
     if not alone or (coding.rank is not None and not coding.targets):
         return Choice("stack")
+    small = math.prod(shape) <= BOTH
     if n < FEW:
-        return Choice("patches", "stack" if math.prod(shape) <= BOTH else None)
+        return Choice("patches", "stack" if small else None, small=small)
     probe = None
     if coding.target_size is not None:
         probe = probed(images, replace(coding, rank=None))
@@ -83,8 +86,8 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
             return Choice("stack", "patches")
     allowed = 10 ** (-(coding.min_psnr or USUAL_DB) / 10) if probe is None else probe.mse / peak(images.dtype) ** 2
     share = parts_needed(images, allowed) / n
-    if coding.targets and share > UNSURE and math.prod(shape) <= BOTH:
-        return Choice("stack", "patches", unsure=True, probe=probe or probed(images, coding))
+    if coding.targets and share > UNSURE and small:
+        return Choice("stack", "patches", unsure=True, small=True, probe=probe or probed(images, coding))
     if share <= SHARE:
         return Choice("stack", "patches")
     return Choice("patches", "stack" if math.prod(shape) <= TRIED else None)

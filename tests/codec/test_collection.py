@@ -12,16 +12,15 @@ import pytest
 from made import collection, meta_file, psnr
 
 from nmfcompress.codec.collection import (
-    _searched,
     arrangement_for,
     coded_stack,
     coding_bytes,
     decode_stack,
     encode_stack,
-    stack_rank,
 )
 from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.opened import info, open_container
+from nmfcompress.codec.stacked import searched, stack_rank
 from nmfcompress.codec.targets import BestKnown
 from nmfcompress.errors import InputError, TargetMissed, UsageError
 from nmfcompress.settings import Coding
@@ -155,7 +154,7 @@ def test_parts_are_sought_until_a_size_is_used(size: int, first: int) -> None:
             raise BestKnown(f"{80 * rank} bytes is the least", 80 * rank)
         return Pretended(min(size, 110 * rank), 10 + 5 * math.log2(rank), rank)
 
-    found = _searched(made_of, first, 512, Coding(target_size=size), patient=False)  # type: ignore[arg-type]
+    found = searched(made_of, first, 512, Coding(target_size=size), patient=False)  # type: ignore[arg-type]
     assert found.size >= 0.95 * size
     assert len(tried) == len(set(tried)) <= 9
 
@@ -164,14 +163,14 @@ def test_a_search_over_parts_ends_where_there_is_no_more_to_have() -> None:
     def saturated(rank: int, bar: Pretended | None) -> Pretended:
         return Pretended(50 * rank, 20.0 + min(rank, 40) - rank / 100, rank)
 
-    found = _searched(saturated, 5, 60, Coding(target_size=10**6), patient=False)  # type: ignore[arg-type]
+    found = searched(saturated, 5, 60, Coding(target_size=10**6), patient=False)  # type: ignore[arg-type]
     assert 35 <= found.rank <= 45
 
     def too_large(rank: int, bar: None) -> Pretended:
         raise BestKnown(f"{100 * rank} bytes is the least", 100 * rank)
 
     with pytest.raises(TargetMissed, match=r"^100 bytes"):
-        _searched(too_large, 20, 60, Coding(target_size=50), patient=True)  # type: ignore[arg-type]
+        searched(too_large, 20, 60, Coding(target_size=50), patient=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arrangement", ["rows", "bnads"])
