@@ -98,7 +98,9 @@ def read_parts(container: Container, header: Header, limits: Limits | None = Non
 def stored(parts: Parts, header: Header, squares: np.ndarray, price: float, white: int) -> StoredParts:
     """Parts in integers, the more coarsely the less their codes weigh; `squares`: of the codes of each, added up."""
     steps = np.rint(COARSE * UNIT * np.sqrt(price / np.maximum(squares, 1)))
-    steps = np.clip(steps, 1, np.maximum(1, parts.H.max(axis=1) * UNIT / 2)).astype(np.int64)
+    tops = np.maximum(parts.H.max(axis=1) * UNIT, 1)
+    # the brightest is met, and with it all that is white
+    steps = np.rint(tops / np.rint(np.maximum(tops / np.maximum(steps, 1), 2))).clip(1).astype(np.int64)
     values = np.rint(parts.H * (UNIT / steps[:, None])).astype(np.int64)
     h, w, c = (*header.shape[1:], 1)[:3]
     planes = values.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(-1, c * h, w)
