@@ -187,8 +187,9 @@ def _beside(file: Opened, places: Places, limits: Limits) -> tuple[dict[str, np.
     found: dict[str, np.ndarray] = {}
     if meta.labels is not None:
         found["labels"] = meta.labels[np.asarray(places)]
-    if meta.indices is not None:
-        found["indices"] = meta.indices[np.asarray(places)]
+    if meta.indices is not None or len(places) < file.header.shape[0]:
+        chosen = np.asarray(places)
+        found["indices"] = chosen if meta.indices is None else meta.indices[chosen]
     if meta.names:
         names = [meta.names[place] for place in places]
         limits.admit(4 * len(names) * max(map(len, names)), f"an array of {len(names):,} names")

@@ -137,7 +137,11 @@ coding = bundle(
     _coding,
     click.option("--min-psnr", type=float, metavar="DB", help="At least so good, and at most half a dB better."),
     click.option("--target-size", metavar="SIZE", help="At most so large: 20KB, 1MB, 4096."),
-    click.option("--step", type=float, help="Quantizer step in grey levels: 2 is fine, 8 typical, 30 a blur."),
+    click.option(
+        "--step",
+        type=float,
+        help="Quantizer step in grey levels: 2 is fine, 8 typical, 30 a blur; of patches 20, 50 and 150.",
+    ),
     click.option(
         "--arrangement",
         type=choice(*settings.ARRANGEMENTS),

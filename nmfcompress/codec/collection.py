@@ -186,10 +186,14 @@ def decode_stack(
 ) -> np.ndarray:
     """The pictures of a `.nmfc` file, (n, h, w) or (n, h, w, 3), of the type that they had.
 
+    Floats are within 0..1, as they were coded; which values these stood for in another range, `info` tells ("low" and
+    "high"), and `nmfc decompress` gives.
+
     Parameters
     ----------
     index : int or sequence of int, optional
-        Only these, in this order; of a stack only the chunks that hold them are decoded.
+        Only these, in this order, counted from 0; one number gives an array of one picture. Of a stack only the chunks
+        that hold them are decoded.
     rank : int, optional
         Only the first so many parts: coarse pictures.
     basis_from : bytes, optional

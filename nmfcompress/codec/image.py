@@ -23,6 +23,7 @@ from .rows import LOSS, Quantized, RowsCoder, read_rows
 from .targets import Tries, meet
 
 FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
+SECONDS, COLOUR_BITS = 2**17, 6.0  # values of a picture by rows; bits a pixel beyond which colour needs all of it
 LITTLE = 2**16  # values of a picture, times parts, of which rows are tried, too, where these may take
 ROWS_VALUE = 0.35  # bytes, about, for each of their values
 ALL_BUT_EXACT = 70.0  # dB, in place of what is exact
@@ -106,11 +107,16 @@ def arrangement_of(coding: Coding) -> str:
 
 
 def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> bool:
-    """Whether few parts of rows may do where patches miss, or better: lines and grids, which patches blur.
+    """Whether parts of rows may do where patches miss, or better: lines and grids, which patches blur, and noise.
 
-    Beside patches that do, only where it takes little time.
+    Where that takes long, only few parts; beside patches that do, only where it takes little time, or where so many
+    bits are no use to patches of half the colour.
     """
     V = arrange_rows(pixels)
+    seconds = pixels.size <= SECONDS
+    many = COLOUR_BITS / 8 * pixels.shape[0] * pixels.shape[1]
+    if seconds and (patches is None or (patches.psnr_db is not None and patches.size > many)):
+        return True
     if patches is None:
         wanted, few = coding.min_psnr or 0.0, FEW_ROWS * min(V.shape)
     elif pixels.size <= LITTLE:
@@ -197,6 +203,8 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
 
 def decode_image(data: bytes, rank: int | None = None) -> np.ndarray:
     """The picture of a `.nmfc` file, (h, w) or (h, w, 3), of the type that it had; of the first `rank` parts, if asked.
+
+    Floats are within 0..1, as for `decode_stack`.
 
     Raises
     ------

@@ -187,6 +187,16 @@ def test_there_and_back(run, tmp_path):
     assert found["indices"].tolist() == [2, 3, 4]
 
 
+def test_which_pictures_an_archive_holds_is_told(run, tmp_path):
+    stack(tmp_path / "a.nmfc")
+    run("decompress", "a.nmfc", "--index", "1,3-4", "-o", "some.npz")
+    run("decompress", "a.nmfc", "-o", "all.npz")
+    with np.load(tmp_path / "some.npz") as some, np.load(tmp_path / "all.npz") as whole:
+        assert some["indices"].tolist() == [1, 3, 4]
+        assert "indices" not in whole
+        np.testing.assert_array_equal(some["images"], whole["images"][[1, 3, 4]])
+
+
 def test_some_pictures_and_coarse_ones(run, tmp_path):
     data = stack(tmp_path / "a.nmfc")
     assert run("decompress", "a.nmfc", "--index", "10,2-4", "--rank", 2).code == 0

@@ -124,6 +124,28 @@ def test_noise_of_any_size_is_shown_as_well_as_its_bytes_allow(
     assert coded_stack(images, Coding(min_psnr=30, jobs=1)).size < 0.7 * images.size
 
 
+def test_more_bytes_show_more_whatever_comes_first(rng: np.random.Generator) -> None:
+    """Patches of half the colour came first, left half of the size, and nothing else was tried."""
+    images = rng.integers(0, 256, (5, 12, 12, 3), np.uint8)
+    assert (coded_stack(images, Coding(target_size=5000, jobs=1)).psnr_db or 99) > 40
+
+
+def test_a_quality_between_two_that_are_reached_is_reached(rng: np.random.Generator) -> None:
+    """20 dB were refused by a stack that reached 21, and patches took ten times the bytes."""
+    images = (255 * (rng.random((200, 8, 8)) < 0.15)).astype(np.uint8)
+    sizes = [coded_stack(images, Coding(min_psnr=wanted, jobs=1)).size for wanted in (18, 20, 22)]
+    assert max(sizes) < 1.2 * min(sizes)
+
+
+@pytest.mark.parametrize("step", [8.0, 1.0, 0.3, 0.05])
+def test_as_many_parts_as_pictures_are_the_pictures(step: float) -> None:
+    images = unlike(5, 24)
+    made = coded_stack(images, Coding(rank=5, step=step, arrangement="stack", jobs=1))
+    finer = coded_stack(images, Coding(rank=5, step=step / 3, arrangement="stack", jobs=1))
+    assert (finer.psnr_db or 99) >= (made.psnr_db or 99) - 0.1
+    assert step > 1 or (made.psnr_db or 99) > 25
+
+
 def test_a_rank_beyond_all_is_said() -> None:
     images = collection(20)
     for arrangement, rank, most in (("stack", 50, 20), ("bands", 40, 20), ("patches", 65, 64)):

@@ -244,6 +244,15 @@ def test_a_small_drawing_is_as_small_by_rows_or_by_patches(target: dict[str, int
     assert coded_image(drawing(), coding).data == rows.data
 
 
+def test_noise_in_colour_reaches_by_rows_what_half_the_colour_misses() -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (40, 40, 3), np.uint8)
+    with pytest.raises(TargetMissed, match=r"12\.\d+ dB is the best"):
+        encode_image(noise, min_psnr=16, arrangement="patches")
+    assert psnr(decode_image(encode_image(noise, min_psnr=16)), noise) >= 16
+    large = encode_image(noise, target_size=9000)
+    assert psnr(decode_image(large), noise) > 20
+
+
 def test_of_rows_that_all_miss_the_best_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen with a photo: the last number of parts is not always the best."""
 
