@@ -291,6 +291,7 @@ class Adaptive:
 EVEN = ONE // 2
 LENGTHS = 33  # of magnitudes in bits
 BEYOND = "a number in it is beyond 32 bits: it is damaged"
+TOGETHER = 2**16  # answers, about, that are worked out together
 ABOVE, NEGATIVE, LONGER, SECOND, PLACES = 0, 1, 1, LENGTHS - 1, 2 * LENGTHS - 1  # where a context learns what
 
 
@@ -354,25 +355,43 @@ class AdaptiveIntegers:
         if (longest := int(length.max(initial=0))) >= LENGTHS:
             raise InputError(BEYOND)
         # rows: above 0, negative, each step of the length, each bit after the first; who is asked has so many bits
-        rows = [0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)]
-        needed, steps, after = np.array(rows, np.int8)[:, None], slice(2, 2 + longest), slice(2 + longest, None)
-        size, length = size.astype(np.uint32), length.astype(np.int8)
-        asked, given = length >= needed, np.empty((len(rows), len(size)), dtype=bool)
-        given[0], given[1], given[steps] = size > 0, values < 0, length > needed[steps]
-        given[after] = size >> np.maximum(length - needed[after], 0).view(np.uint8) & 1
+        needed = np.array([0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)], np.int8)
+        size, length, negative = size.astype(np.uint32), length.astype(np.int8), values < 0
         contexts = (which * PLACES).astype(np.int32)
-        under = contexts + np.arange(min(3 + longest, len(rows)), dtype=np.int32)[:, None]  # the bits after are even
-        under[2 + longest :] = contexts + SECOND + length
+        # of many integers a few rows at a time are enough to hold
+        together = len(needed) if len(ends) > 1 else max(1, TOGETHER // max(1, len(size)))
         bits, zeros, counts = [], [], []
-        for first, end in pairwise((0, *ends)):
-            some = asked[:, first:end]
-            bits.append(given[:, first:end][some])
-            here = under[:, first:end][some[: len(under)]]
-            zeros.append(np.full(len(bits[-1]), EVEN))
-            zeros[-1][: len(here)] = self._learned.zeros(here)
-            self._learned.learn(here, bits[-1][: len(here)])
-            counts.append(some.sum(axis=1))
+        for top in range(0, len(needed), together):
+            rows = range(top, min(top + together, len(needed)))
+            asked = length >= needed[top : rows.stop, None]
+            given, under = _questions(size, length, negative, contexts, rows, longest)
+            for first, end in pairwise((0, *ends)):
+                some = asked[:, first:end]
+                bits.append(given[:, first:end][some])
+                here = under[:, first:end][some[: len(under)]]
+                zeros.append(np.full(len(bits[-1]), EVEN, np.uint16))
+                zeros[-1][: len(here)] = self._learned.zeros(here)
+                self._learned.learn(here, bits[-1][: len(here)])
+                counts.append(some.sum(axis=1))
         return np.concatenate(bits), np.concatenate(zeros), np.concatenate(counts).cumsum().tolist()
+
+
+def _questions(
+    size: np.ndarray, length: np.ndarray, negative: np.ndarray, contexts: np.ndarray, rows: range, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of n integers what they answer to the questions of these rows, (rows, n), and where those that are learned are."""
+
+    def at(row: int) -> int:
+        return max(row - rows.start, 0)
+
+    number = np.array(rows, np.int8)[:, None]
+    steps, after = slice(at(2), at(2 + longest)), slice(at(2 + longest), None)
+    given = np.empty((len(rows), len(size)), dtype=bool)
+    given[: at(1)], given[at(1) : at(2)], given[steps] = size > 0, negative, length > number[steps] - 1
+    given[after] = size >> np.maximum(length - (number[after] - longest), 0).view(np.uint8) & 1
+    under = contexts + number[: at(3 + longest)]  # the bits after are even
+    under[after] = contexts + SECOND + length
+    return given, under
 
 
 def bit_lengths(magnitudes: np.ndarray) -> np.ndarray:
