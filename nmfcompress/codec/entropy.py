@@ -265,9 +265,12 @@ class Adaptive:
 
     def zeros(self, which: np.ndarray) -> np.ndarray:
         """How likely a 0 is under these contexts, as `Coder.bits` takes it."""
-        twice = 2 * self._counts[which] + 1
-        likely: np.ndarray = twice * ONE // (twice + 2 * self._counts[which + len(self._counts) // 2] + 1)
-        return likely
+        zero, one = self._counts.reshape(2, -1)
+        if few := len(which) < len(zero):
+            zero, one = zero[which], one[which]
+        twice = 2 * zero + 1
+        likely: np.ndarray = twice * ONE // (twice + 2 * one + 1)
+        return likely if few else likely[which]
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n bits of the one chunk there is under the contexts `which` (n,), and learn from all of them at once."""
@@ -379,18 +382,13 @@ class AdaptiveIntegers:
 def _questions(
     size: np.ndarray, length: np.ndarray, negative: np.ndarray, contexts: np.ndarray, rows: range, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of n integers what they answer to the questions of these rows, (rows, n), and where those that are learned are."""
-
-    def at(row: int) -> int:
-        return max(row - rows.start, 0)
-
-    number = np.array(rows, np.int8)[:, None]
-    steps, after = slice(at(2), at(2 + longest)), slice(at(2 + longest), None)
-    given = np.empty((len(rows), len(size)), dtype=bool)
-    given[: at(1)], given[at(1) : at(2)], given[steps] = size > 0, negative, length > number[steps] - 1
-    given[after] = size >> np.maximum(length - (number[after] - longest), 0).view(np.uint8) & 1
-    under = contexts + number[: at(3 + longest)]  # the bits after are even
-    under[after] = contexts + SECOND + length
+    """Of n integers the answers to the questions of these rows, (rows, n), and where those that are learned are."""
+    sign, step, bit, even = (max(row - rows.start, 0) for row in (1, 2, 2 + longest, 3 + longest))
+    number, given = np.array(rows, np.int8)[:, None], np.empty((len(rows), len(size)), dtype=bool)
+    given[:sign], given[sign:step], given[step:bit] = size > 0, negative, length > number[step:bit] - 1
+    given[bit:] = size >> np.maximum(length - (number[bit:] - longest), 0).view(np.uint8) & 1
+    under = contexts + number[:even]  # the bits after the second are even
+    under[bit:] = contexts + SECOND + length
     return given, under
 
 
