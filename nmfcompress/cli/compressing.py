@@ -20,7 +20,7 @@ from ..errors import OutputError, UsageError, about
 from ..factor.nmf import cores
 from ..images import masks
 from ..images.files import display
-from ..images.limits import WORK_BYTES, Limits, limits_of
+from ..images.limits import Limits, limits_of
 from ..images.saving import KINDS, kind_of
 from ..recipes import caveats
 from ..report import montage, plots
@@ -276,7 +276,7 @@ def _prepared(
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
     m, n = matrix_of(picture)
     # a rank above both is refused by the core
-    work.limits.admit_fit(m, n, min(work.fit.rank, m, n), m * n * WORK_BYTES)
+    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths)
     if len(work.found) == doing.count == 1:
         later.append(partial(console.bar, source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts))
     kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)

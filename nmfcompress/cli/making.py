@@ -12,7 +12,7 @@ from ..codec.drafts import Coded
 from ..codec.image import coded_image
 from ..codec.pictured import described
 from ..factor.sweeps import SweepRecord
-from ..images.limits import WORK_BYTES, fit_bytes
+from ..images.limits import rows_bytes
 from ..images.picture import Picture
 from ..images.saving import encode_picture
 from ..recipes import PictureFit, fit_picture, nothing_left
@@ -63,7 +63,7 @@ class Job:
     def needs(self) -> int:
         """Bytes that the picture and the work on it take."""
         m, n = matrix_of(self.item.picture)
-        return m * n * WORK_BYTES + fit_bytes(m, n, self.fit.rank)
+        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted)
 
 
 @dataclass(frozen=True)

@@ -74,4 +74,5 @@ def beyond(rank: int | None, arrangement: str, most: int) -> tuple[str, ...]:
 
 def mse_of(shown: np.ndarray, pixels: np.ndarray) -> float:
     """Mean squared error of pictures of one shape."""
-    return float(np.square(np.subtract(shown, pixels, dtype=np.float64)).mean())
+    errors = np.subtract(shown, pixels, dtype=np.float64)
+    return float(np.square(errors, out=errors).mean())

@@ -265,9 +265,12 @@ class Adaptive:
 
     def zeros(self, which: np.ndarray) -> np.ndarray:
         """How likely a 0 is under these contexts, as `Coder.bits` takes it."""
-        twice = 2 * self._counts[which] + 1
-        likely: np.ndarray = twice * ONE // (twice + 2 * self._counts[which + len(self._counts) // 2] + 1)
-        return likely
+        zero, one = self._counts.reshape(2, -1)
+        if few := len(which) < len(zero):
+            zero, one = zero[which], one[which]
+        twice = 2 * zero + 1
+        likely: np.ndarray = twice * ONE // (twice + 2 * one + 1)
+        return likely if few else likely[which]
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n bits of the one chunk there is under the contexts `which` (n,), and learn from all of them at once."""
@@ -291,6 +294,7 @@ class Adaptive:
 EVEN = ONE // 2
 LENGTHS = 33  # of magnitudes in bits
 BEYOND = "a number in it is beyond 32 bits: it is damaged"
+TOGETHER = 2**16  # answers, about, that are worked out together
 ABOVE, NEGATIVE, LONGER, SECOND, PLACES = 0, 1, 1, LENGTHS - 1, 2 * LENGTHS - 1  # where a context learns what
 
 
@@ -354,25 +358,38 @@ class AdaptiveIntegers:
         if (longest := int(length.max(initial=0))) >= LENGTHS:
             raise InputError(BEYOND)
         # rows: above 0, negative, each step of the length, each bit after the first; who is asked has so many bits
-        rows = [0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)]
-        needed, steps, after = np.array(rows, np.int8)[:, None], slice(2, 2 + longest), slice(2 + longest, None)
-        size, length = size.astype(np.uint32), length.astype(np.int8)
-        asked, given = length >= needed, np.empty((len(rows), len(size)), dtype=bool)
-        given[0], given[1], given[steps] = size > 0, values < 0, length > needed[steps]
-        given[after] = size >> np.maximum(length - needed[after], 0).view(np.uint8) & 1
+        needed = np.array([0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)], np.int8)
+        size, length, negative = size.astype(np.uint32), length.astype(np.int8), values < 0
         contexts = (which * PLACES).astype(np.int32)
-        under = contexts + np.arange(min(3 + longest, len(rows)), dtype=np.int32)[:, None]  # the bits after are even
-        under[2 + longest :] = contexts + SECOND + length
+        # of many integers a few rows at a time are enough to hold
+        together = len(needed) if len(ends) > 1 else max(1, TOGETHER // max(1, len(size)))
         bits, zeros, counts = [], [], []
-        for first, end in pairwise((0, *ends)):
-            some = asked[:, first:end]
-            bits.append(given[:, first:end][some])
-            here = under[:, first:end][some[: len(under)]]
-            zeros.append(np.full(len(bits[-1]), EVEN))
-            zeros[-1][: len(here)] = self._learned.zeros(here)
-            self._learned.learn(here, bits[-1][: len(here)])
-            counts.append(some.sum(axis=1))
+        for top in range(0, len(needed), together):
+            rows = range(top, min(top + together, len(needed)))
+            asked = length >= needed[top : rows.stop, None]
+            given, under = _questions(size, length, negative, contexts, rows, longest)
+            for first, end in pairwise((0, *ends)):
+                some = asked[:, first:end]
+                bits.append(given[:, first:end][some])
+                here = under[:, first:end][some[: len(under)]]
+                zeros.append(np.full(len(bits[-1]), EVEN, np.uint16))
+                zeros[-1][: len(here)] = self._learned.zeros(here)
+                self._learned.learn(here, bits[-1][: len(here)])
+                counts.append(some.sum(axis=1))
         return np.concatenate(bits), np.concatenate(zeros), np.concatenate(counts).cumsum().tolist()
+
+
+def _questions(
+    size: np.ndarray, length: np.ndarray, negative: np.ndarray, contexts: np.ndarray, rows: range, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of n integers the answers to the questions of these rows, (rows, n), and where those that are learned are."""
+    sign, step, bit, even = (max(row - rows.start, 0) for row in (1, 2, 2 + longest, 3 + longest))
+    number, given = np.array(rows, np.int8)[:, None], np.empty((len(rows), len(size)), dtype=bool)
+    given[:sign], given[sign:step], given[step:bit] = size > 0, negative, length > number[step:bit] - 1
+    given[bit:] = size >> np.maximum(length - (number[bit:] - longest), 0).view(np.uint8) & 1
+    under = contexts + number[:even]  # the bits after the second are even
+    under[bit:] = contexts + SECOND + length
+    return given, under
 
 
 def bit_lengths(magnitudes: np.ndarray) -> np.ndarray:

@@ -28,12 +28,13 @@ from ..images.limits import Limits
 from ..metrics import peak
 from .container import Container, Fields, varint
 from .header import Header
-from .tables import WORK_BYTES, decode_table, encode_table
+from .tables import decode_table, encode_table
 
 POINT = 36  # bits behind the point of a sum
 MOST_SUM = 2.0**47
 FINEST = 2**15  # levels of an entry, about, at the finest
 MOST_PARTS = 4096
+READING_BYTES = 88  # of memory for a value of the factors, while it is read and used
 BLOCK = 2**20  # values that are computed together
 FINEST_STEP = 1 / 64  # grey levels, where the size of factors is told
 LOSS = 0.05  # dB that the quantizer may cost where no target is given
@@ -68,9 +69,13 @@ def shown(W: np.ndarray, H: np.ndarray, one: float, header: Header) -> np.ndarra
     for first in range(0, len(V), together):
         sums = W[first : first + together] @ H
         if header.dtype.kind == "f":
-            V[first : first + together] = np.minimum(sums / one, 1.0)
+            sums /= one
         else:
-            V[first : first + together] = np.minimum(np.floor(sums * most / one + 0.5), most)
+            sums *= most
+            sums /= one
+            sums += 0.5
+            np.floor(sums, out=sums)
+        V[first : first + together] = np.minimum(sums, most, out=sums)
     return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
 
 
@@ -148,7 +153,7 @@ def read_rows(container: Container, header: Header, limits: Limits | None = None
     scales = np.array([fields.varint() for _ in range(k)])
     fields.done()
     rows, columns, channels = (*header.shape[1:], 1)[:3]
-    needs = WORK_BYTES * k * (rows + channels * columns)
+    needs = READING_BYTES * k * (rows + channels * columns)
     (limits or Limits()).admit(needs, f"reading {k:,} parts of {columns:,} x {rows:,} pixels")
     w = decode_table(container.section("weights"), k, rows)
     h = decode_table(container.section("maps"), k * channels, columns).reshape(k, channels * columns)

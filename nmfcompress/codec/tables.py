@@ -29,6 +29,7 @@ OWN = 8  # planes that have contexts of their own
 PREDICTED, SIGNED, LANE_BITS = 128, 64, 15
 WORK_BYTES = 64  # of memory for an entry, while it is decoded and used
 MOST = 1 << 33  # of an entry
+TOGETHER = 1 << 16  # entries of a plane whose neighbours are looked at together
 SMALL = 1 << 12  # entries of a plane, up to which the places of its sets are kept
 FULLEST = 1 << 14  # entries a byte, at most: none costs less than log2(1 + 1/2048) bits, as Adaptive counts to 1024
 
@@ -62,7 +63,7 @@ def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     values = np.zeros((planes, rows * columns + 1), dtype=np.int64)
     model = _model(planes, bool(data[0] & SIGNED))
     for targets, around in _sets(rows, columns) if values.size > planes else ():
-        mean, which = _expected(values[:, around], bool(data[0] & PREDICTED))
+        mean, which = _expected(values, around, bool(data[0] & PREDICTED))
         entries = model.code(reader, None, which.ravel()).reshape(mean.shape) + mean
         if np.abs(entries).max() >= MOST:
             raise InputError("a table has entries beyond all measure: it is damaged")
@@ -88,12 +89,13 @@ class Told:
         planes, rows, columns = values.shape
         known = np.zeros((planes, rows * columns + 1), dtype=np.int64)
         known[:, :-1] = values.reshape(planes, -1)
+        kept = np.int32 if np.abs(values).max() < 2**30 else np.int64
         self._values, self._predicted = values, predicted
         self._signed = predicted or bool((values < 0).any())
         self._runs: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
         for targets, around, ends in _runs(*values.shape):
-            mean, which = _expected(known[:, around], predicted)
-            numbers, which = (_in_turn(x, ends) for x in (known[:, targets] - mean, which))
+            mean, which = _expected(known, around, predicted)
+            numbers, which = (_in_turn(x, ends) for x in ((known[:, targets] - mean).astype(kept), which))
             self._runs.append((numbers, which, [planes * end for end in ends]))
 
     def price(self) -> float:
@@ -126,16 +128,21 @@ def _model(planes: int, signed: bool) -> AdaptiveIntegers:
     return AdaptiveIntegers(SIZES * (planes if planes <= OWN else 1), signed)
 
 
-def _expected(around: np.ndarray, predicted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What entries are expected to be, and their contexts, (planes, n), of their neighbours (planes, 4, n)."""
-    planes = len(around)
-    if predicted:
-        mean, alike = around.sum(axis=1) >> 2, around.max(axis=1) - around.min(axis=1)
-    else:
-        alike = np.abs(around).sum(axis=1) >> 1
-        mean = np.zeros_like(alike)
-    which = np.minimum(bit_lengths(alike), SIZES - 1)
-    return mean, which + np.arange(planes)[:, None] * SIZES if planes <= OWN else which
+def _expected(values: np.ndarray, around: np.ndarray, predicted: bool) -> tuple[np.ndarray, np.ndarray]:
+    """What entries are expected to be, and their contexts, (planes, n), of their neighbours' places (4, n)."""
+    shape = len(values), around.shape[1]
+    mean, which = np.zeros(shape, np.int64), np.empty(shape, np.int32)
+    for first in range(0, shape[1], TOGETHER):
+        part = slice(first, first + TOGETHER)
+        near = values[:, around[:, part]]
+        if predicted:
+            mean[:, part], alike = near.sum(axis=1) >> 2, near.max(axis=1) - near.min(axis=1)
+        else:
+            alike = np.abs(near).sum(axis=1) >> 1
+        which[:, part] = np.minimum(bit_lengths(alike), SIZES - 1)
+    if shape[0] <= OWN:
+        which += np.arange(shape[0], dtype=np.int32)[:, None] * SIZES
+    return mean, which
 
 
 def _sets(rows: int, columns: int) -> Iterable[tuple[np.ndarray, np.ndarray]]:
@@ -165,12 +172,13 @@ def _small_run(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, list[in
 
 
 def _sets_of(rows: int, columns: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    whole = np.dtype("i4" if rows * columns < 2**30 else "i8")
     yield np.array([0]), np.full((4, 1), rows * columns)
     stride = 1 << (max(rows, columns) - 1).bit_length() >> 1
     while stride:
         for down, across in ((1, 0), (0, 1), (1, 1)):
-            y = np.arange(down * stride, rows, 2 * stride)[:, None]
-            x = np.arange(across * stride, columns, 2 * stride)
+            y = np.arange(down * stride, rows, 2 * stride, dtype=whole)[:, None]
+            x = np.arange(across * stride, columns, 2 * stride, dtype=whole)
             if y.size and x.size:
                 above, below = y - stride, np.where(y + stride < rows, y + stride, y - stride)
                 left, right = x - stride, np.where(x + stride < columns, x + stride, x - stride)

@@ -89,10 +89,20 @@ class Limits:
         """
         self.admit(held + fit_bytes(m, n, rank), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
+    def admit_rows(self, m: int, n: int, rank: int, coded: bool) -> None:
+        """Raise TooLarge when a picture of m rows of n values at `rank` needs too much: see `rows_bytes`."""
+        self.admit(rows_bytes(m, n, rank, coded), f"rank {rank} for a matrix of {m:,} x {n:,}")
+
 
 def fit_bytes(m: int, n: int, rank: int) -> int:
     """Bytes of the factors of an (m, n) matrix and the work on them: see `admit_fit`."""
     return 4 * rank * (3 * m + 10 * n)
+
+
+def rows_bytes(m: int, n: int, rank: int, coded: bool) -> int:
+    """Bytes of a picture of m rows of n values and the work on it: factorizing, or then coding the factors."""
+    fitting = m * n * WORK_BYTES + fit_bytes(m, n, rank)
+    return max(fitting, m * n * BESIDE_CODING + rank * (m + n) * CODING_BYTES) if coded else fitting
 
 
 def in_flight(m: int, n: int, jobs: int) -> int:
@@ -106,6 +116,9 @@ def in_flight(m: int, n: int, jobs: int) -> int:
 
 FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
+
+CODING_BYTES = 176  # a value of the factors, while it is coded: 148 for the entropy coder, the rest to keep it
+BESIDE_CODING = 14  # a sample of a picture meanwhile: itself, what is decoded, and their difference
 
 
 def size(nbytes: int) -> str:

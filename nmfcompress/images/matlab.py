@@ -28,12 +28,15 @@ _PROBLEMS = {
 }
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _MOST_AXES = 32
+_MOST_VARIABLES = 10_000  # a second's work
+_MOST_NAME = 255  # MATLAB itself takes 63
 _HEADER = 4096  # bytes of a variable that hold its flags, shape and name
 
 
 def open_mat(source: Source) -> list[Entry]:
     """The variables of a MATLAB 5 file."""
-    entries = []
+    entries: list[Entry] = []
+    count = 0
     source.file.seek(0)
     head = source.file.read(128)
     if len(head) < 128:
@@ -48,6 +51,8 @@ def open_mat(source: Source) -> list[Entry]:
         kind, length = (int(value) for value in np.frombuffer(tag, endian + "u4"))
         if kind not in (_MATRIX, _COMPRESSED):
             raise InputError(f"is a MATLAB file, but a broken one: an element of type {kind} at byte {start:,}")
+        if (count := count + 1) > _MOST_VARIABLES:
+            raise InputError(f"is a MATLAB file with more than {_MOST_VARIABLES:,} variables, no more are read")
         end = start + 8 + length
         stored = _Stored(source, start + 8, length, kind == _COMPRESSED)
         entry = _variable(stored, endian, cut=end > source.size)
@@ -57,8 +62,13 @@ def open_mat(source: Source) -> list[Entry]:
         if entry.name:  # what MATLAB keeps for itself has no name
             entries.append(entry)
         start = end
+    if not entries:
+        raise InputError("this is a MATLAB file without variables")
     times = Counter(entry.name for entry in entries)
     return [Entry(e.name, problem="is there more than once") if times[e.name] > 1 else e for e in entries]
+
+
+_NOTHING = zlib.decompressobj()
 
 
 class _Stored:
@@ -67,7 +77,7 @@ class _Stored:
     def __init__(self, source: Source, start: int, length: int, compressed: bool):
         self.compressed, self.start = compressed, start
         self._file, self._length = source.file, length
-        self.rewind()
+        self.forget()
 
     def rewind(self) -> None:
         """Begin anew."""
@@ -76,6 +86,10 @@ class _Stored:
         self._inflate = zlib.decompressobj()
         if self.compressed:
             fill(self.read, 8)  # the tag of the one that is inside
+
+    def forget(self) -> None:
+        """Let go of what unpacks: there may be thousands of these, and each would keep as much as a window."""
+        self._left, self._inflate = 0, _NOTHING
 
     def read(self, nbytes: int) -> bytes:
         """Up to `nbytes` of them, none at the end."""
@@ -100,11 +114,14 @@ def _variable(stored: _Stored, endian: str, cut: bool) -> Entry:
     """Read the header of a variable; one that cannot be read, in a file that is cut there, has no shape."""
     try:
         with broken("a MATLAB file"):
+            stored.rewind()
             return _Reader(fill(stored.read, _HEADER).tobytes(), endian).entry(stored)
     except InputError:
         if cut:
             return Entry("")
         raise
+    finally:
+        stored.forget()
 
 
 class _Reader:
@@ -122,7 +139,9 @@ class _Reader:
         _, sides = self._element()
         shape = tuple(int(side) for side in np.frombuffer(sides, self._endian + "i4"))
         _, letters = self._element()
-        name = letters.decode("latin-1")
+        name = letters[:_MOST_NAME].decode("latin-1")
+        if len(letters) > _MOST_NAME:
+            return Entry(name, problem=f"has a name of {len(letters):,} bytes, at most {_MOST_NAME} are read")
         if kind in _PROBLEMS or is_complex:
             return Entry(name, problem="has complex values" if is_complex else _PROBLEMS[kind])
         if len(shape) > _MOST_AXES:

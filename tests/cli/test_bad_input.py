@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -667,3 +668,30 @@ def test_the_work_is_within_what_was_allowed(tmp_path):
     code, said, _, megabytes = measured(tmp_path, *words, "--max-memory", "250MB")
     assert code == 0, said
     assert megabytes < 250 + 150
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((100_000, 8), ("compress", "a.tif", "-k", "8", "-n", "1", "-f")),
+        ((8, 100_000), ("compress", "a.tif", "-k", "8", "-n", "1", "-f")),
+        ((1_000_000, 1), ("compress", "a.tif", "-k", "1", "-o", "a.nmfc", "-f")),
+        ((1, 1_000_000), ("compress", "a.tif", "-k", "1", "-o", "a.nmfc", "-f")),
+    ],
+)
+def test_factors_larger_than_the_picture_count(tmp_path, shape, words):
+    """What a refusal says to be enough holds what is done then, and what is decoded of it."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(tmp_path / "a.tif")
+    enough(tmp_path, *words)
+    enough(tmp_path, "decompress", *(tmp_path.rglob("a.nmfc")), "-O", "back")
+
+
+def enough(folder, *words):
+    """Do it with as much memory as the refusals ask for: it takes that, and the program."""
+    allowed = 1
+    while (done := measured(folder, *words, "--max-memory", f"{allowed}MB"))[0]:
+        found = re.search(r"pass --max-memory (\d+)MB", done[1])
+        assert found, done[1]
+        assert int(found[1]) > allowed
+        allowed = int(found[1])
+    assert done[3] < allowed + 100

@@ -322,6 +322,40 @@ def test_what_else_a_mat_holds_is_not_unpacked(tmp_path, behind):
     assert (answer, megabytes < 20) == ("InputError" if behind else "(5, 4, 5)", True)
 
 
+def variables(count: int, compress: bool = True) -> bytes:
+    """A MATLAB file of so many variables of one number each, all of different names."""
+    head, one = mat(False, v00000=np.ones((1, 1)))[:128], mat(False, v00000=np.ones((1, 1)))[128:]
+    found = [head]
+    for number in range(count):
+        variable = one.replace(b"v00000", b"v%05d" % number)
+        packed = zlib.compress(variable, 1)
+        found.append(struct.pack("<2I", 15, len(packed)) + packed if compress else variable)
+    return b"".join(found)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_mat_of_more_variables_than_anyone_saves(tmp_path, compress):
+    path = tmp_path / "a.mat"
+    path.write_bytes(variables(30_000, compress))
+    refused(path, "is a MATLAB file with more than 10,000 variables, no more are read")
+    answer, seconds, megabytes = measured(path, 100 * MB)
+    assert (answer, megabytes < 50) == ("InputError", True)
+    assert seconds < 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+def test_the_variables_of_a_mat_take_little_each(tmp_path):
+    path = tmp_path / "a.mat"
+    path.write_bytes(variables(9_000))
+    refused(path, "which array holds the images?", "v00000 (1 x 1 float64)", "and 8,988 more")
+    answer, _, megabytes = measured(path, 100 * MB)
+    assert (answer, megabytes < 50) == ("InputError", True)
+
+
+def test_a_mat_without_variables():
+    refused(mat(images=ramp(4, 5, 5))[:128], "this is a MATLAB file without variables")
+
+
 def test_a_packed_mat_with_a_wrong_checksum():
     content = bytearray(mat(images=ramp(4, 5, 5)))
     content[-1] ^= 1
