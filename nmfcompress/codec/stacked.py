@@ -44,6 +44,7 @@ LATE_FALL, WHOLE_FALL = 1.4, 4.0  # dB that PSNR falls by as the step grows e-fo
 TURN, FAR_TURN = 0.08, 0.3  # at most, of the logarithm of the price, in one round of learning, near and far
 FAR = 1.0  # of the logarithm of the price
 SMALL = 2**19  # values of all pictures, up to which learning takes a second
+STEERED, FAR_STEP = 2, 1.5  # times that a large one is learned at most; between steps, from which on it is far
 NEAR = 1.2  # times: numbers of parts between which nothing is looked for
 
 
@@ -158,16 +159,7 @@ class Stacks:
 
     def anew(self, rank: int, bar: Coded | None) -> Coded:
         """So many parts for the target, learned for each step that is tried; `bar` as for `meet`."""
-        steps: dict[int, float] = {}
-
-        def draft(step: float) -> Coded:
-            made = self.whole(rank, step)
-            steps[id(made)] = step
-            return made
-
-        made = meet(draft, self.coding, self.near or self._first_step(), *STEPS, fall=WHOLE_FALL, bar=bar)
-        self.near = steps[id(made)]
-        return made
+        return self._met(functools.partial(self.whole, rank), self.near or self._first_step(), WHOLE_FALL, bar=bar)
 
     def utmost(self, most: int) -> Coded:
         """The best or the least that there is, whatever is asked for."""
@@ -179,21 +171,43 @@ class Stacks:
         return tries.best()
 
     def steered(self, rank: int, bar: Coded | None) -> Coded:
-        """So many parts for the target, learned once, while the price is steered towards it."""
-        coder, pixels = self._coder(), self.header.pixels
-        price = coder.learn(rank, price_of(self._first_step(), pixels), functools.partial(self._steer, rank))
-        return self._met(coder, math.sqrt(price / price_of(1.0, pixels)), bar=bar)
+        """So many parts for the target, learned while the price is steered towards it; anew where that went far."""
+        tries: Tries[Coded] = Tries(self.coding)
+        pixels = self.header.pixels
+        for _ in range(STEERED):
+            coder, first = self._coder(), self.near or self._first_step()
+            price = coder.learn(rank, price_of(first, pixels), functools.partial(self._steer, rank))
+            ended = math.sqrt(price / price_of(1.0, pixels))
+            met = functools.partial(self._met, functools.partial(self._draft, coder), ended, LATE_FALL)
+            if tries.take(functools.partial(met, bar=tries.found or bar)) is None:
+                break
+            if self.near is None or max(self.near / first, first / self.near) < FAR_STEP:
+                break
+        return tries.best()
 
     def of_parts(self, origin: Opened) -> Coded:
         """Codes for the parts of another file."""
         coder = self._coder()
         coder.take(read_parts(origin.container, self.header))
         step = self._first_step()
-        return self._met(coder, step, utmost=True) if self.coding.targets else self._draft(coder, step)
-
-    def _met(self, coder: StackCoder, step: float, *, utmost: bool = False, bar: Coded | None = None) -> Coded:
         draft = functools.partial(self._draft, coder)
-        return meet(draft, self.coding, step, *STEPS, fall=LATE_FALL, utmost=utmost, bar=bar)
+        return self._met(draft, step, LATE_FALL, utmost=True) if self.coding.targets else draft(step)
+
+    def _met(
+        self, draft: Callable[[float], Coded], step: float, fall: float, *, utmost: bool = False,
+        bar: Coded | None = None,
+    ) -> Coded:  # fmt: skip
+        """The draft that meets the target; the step of it is kept."""
+        steps: dict[int, float] = {}
+
+        def kept(step: float) -> Coded:
+            made = draft(step)
+            steps[id(made)] = step
+            return made
+
+        made = meet(kept, self.coding, step, *STEPS, fall=fall, utmost=utmost, bar=bar)
+        self.near = steps.get(id(made))
+        return made
 
     def _coder(self) -> StackCoder:
         return StackCoder(self.images, self.header, self.each, self.coding.seed, self.on_stage)
