@@ -205,7 +205,8 @@ class Stacks:
             steps[id(made)] = step
             return made
 
-        made = meet(kept, self.coding, step, *STEPS, fall=fall, utmost=utmost, bar=bar)
+        sparing = fall == LATE_FALL
+        made = meet(kept, self.coding, step, *STEPS, fall=fall, utmost=utmost, bar=bar, sparing=sparing)
         self.near = steps.get(id(made))
         return made
 

@@ -12,6 +12,7 @@ from ..settings import Coding
 
 OVER = 0.5  # dB above min_psnr that are at most given away
 FILL = 0.95  # of target_size that is used at least
+SPARED = 0.25  # dB likewise, that a draft of its own may save
 AIM_DB, AIM_FILL = 0.15, 0.985  # where the search aims between these
 MOST_DRAFTS = 14
 FALL = 5.8  # dB that PSNR falls by as the step grows e-fold
@@ -43,7 +44,7 @@ Draft = TypeVar("Draft", bound=Measured)
 
 def meet(
     draft: Callable[[float], Draft], coding: Coding, start: float, low: float, high: float, fall: float = FALL,
-    *, utmost: bool = False, bar: Draft | None = None,
+    *, utmost: bool = False, bar: Draft | None = None, sparing: bool = False,
 ) -> Draft:  # fmt: skip
     """The draft that meets the target of `coding`: not larger, or not worse, and without waste.
 
@@ -62,6 +63,8 @@ def meet(
         refused. It is the same whatever is asked for, so that it is met when it is asked for itself.
     bar : Draft, optional
         What meets the target already, found another way: nothing is looked for that can be no better.
+    sparing : bool
+        Whether a draft costs little beside what it may save: one more where a quality is passed by more than SPARED.
 
     Raises
     ------
@@ -76,12 +79,15 @@ def meet(
     alike, before = 0, False
     tried: dict[float, Draft] = {}
     last: tuple[float, Draft] | None = None
+    spared: Draft | None = None  # what is kept unless one more is better
     for _ in range(MOST_DRAFTS):
         if following is None:
             break
         step = following
         tried[step] = made = draft(step)
         good = enough(made, coding)
+        if spared is not None:
+            return made if good and closer(made, spared, coding) else spared
         if good and made.psnr_db is None and coding.target_size is not None:
             # more bytes show nothing more: from here on it is the fewest that are exact
             coding, kept, fits, fails = replace(coding, target_size=None, min_psnr=EXACT), None, None, fits
@@ -93,7 +99,12 @@ def meet(
             kept = made if kept is None or closer(made, kept, coding) else kept
             if tight(made, coding):
                 # a coarser one may be more alike, though it leaves more of a size
-                return kept if coding.target_size is not None else made
+                found = kept if coding.target_size is not None or tight(kept, coding) else made
+                if coding.target_size is not None or not sparing or _miss(made, coding) + AIM_DB <= SPARED:
+                    return found
+                sparing, spared = False, found
+                following = _onward((step, made), last, coding, low, high, fall, alike)
+                continue
         else:
             fails = (step, made)
             nearest = made if nearest is None or nearer(made, nearest, coding) else nearest
@@ -107,7 +118,7 @@ def meet(
         return utmost_of(lambda step: tried[step] if step in tried else draft(step), coding, low, high)
     if kept is None:
         raise _missed(nearest, coding)
-    return kept
+    return spared or kept
 
 
 def utmost_of(draft: Callable[[float], Draft], coding: Coding, low: float, high: float) -> Draft:

@@ -369,3 +369,18 @@ def test_rows_say_what_they_reach() -> None:
 def test_one_target_at_a_time(options: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="one of the two"):
         encode_stack(collection(9), **options)  # type: ignore[arg-type]
+
+
+@settings(max_examples=100, deadline=None)
+@given(LAWS, st.floats(0.1, 0.9))
+def test_a_quality_that_is_passed_may_be_met_more_nearly_by_one_more_draft(maker: Maker, share: float) -> None:
+    best, worst = (maker(step).psnr_db or 0 for step in RANGE[1:])
+    coding = Coding(min_psnr=max(worst + share * (best - worst), 1))
+    maker.steps.clear()
+    plain = meet(maker, coding, *RANGE)
+    needed = len(maker.steps)
+    maker.steps.clear()
+    spared = meet(maker, coding, *RANGE, sparing=True)
+    assert (spared.psnr_db or 0) >= (coding.min_psnr or 0)
+    assert spared.size <= plain.size
+    assert needed <= len(maker.steps) <= needed + 1
