@@ -169,7 +169,7 @@ def _raise(error: Exception) -> None:
 def _steps_of(work: Run, doing: Doing, later: list[Callable[[], None]]) -> Iterator[Step]:
     """One input: a picture, some frames, or the chosen images of an archive; what is to be said goes to `later`."""
     source, console = doing.source, work.console
-    batch = pictures(source, work.reading, work.selection, work.limits)
+    batch = pictures(source, work.reading, work.selection, work.limits, partial(_refuse_floods, work, source))
     doing.count = batch.count
     later += [
         partial(console.assumed, source.path, batch.assumed),
@@ -246,8 +246,9 @@ def _refuse_floods(work: Run, source: Source, count: int) -> None:
     if count > ARCHIVE_FILES and not work.reading.everything and work.writing.file is None:
         files = count * sum(what in ENDINGS for what in work.writing.what) + ("csv" in work.writing.what)
         raise UsageError(
-            f"{display(source.path)}: {count:,} pictures would make {files:,} files "
-            f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)"
+            f"{count:,} pictures would make {files:,} files "
+            f"(choose some by --limit, --index, --label or --one-per-label, or pass --all)",
+            display(source.path),
         )
 
 

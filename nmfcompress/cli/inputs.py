@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..images.files import display, file_id
 from ..images.limits import Limits
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
-from ..images.selection import select
+from ..images.selection import at_least, select
 from ..images.stored import StoredImages
 from ..settings import Reading, Selection
 
@@ -156,11 +156,13 @@ def content(source: Source, limits: Limits) -> str | bytes:
     return source.path
 
 
-def pictures(source: Source, reading: Reading, selection: Selection, limits: Limits) -> Batch:
-    """The pictures of one source that the selection leaves."""
+def pictures(
+    source: Source, reading: Reading, selection: Selection, limits: Limits, counted: Callable[[int], None]
+) -> Batch:
+    """The pictures of one source that the selection leaves; `counted` is told of many before they are unpacked."""
     data = content(source, limits)
     if stacks.is_archive(data):
-        return _of_archive(source, data, reading, selection, limits)
+        return _of_archive(source, data, reading, selection, limits, counted)
     if selection != Selection(limit=selection.limit) or (reading.key, reading.axis, reading.order) != (None, None, "C"):
         raise UsageError(
             f"{display(source.path)} is a picture; --split, --label, --index, --key and the like are for arrays"
@@ -180,10 +182,13 @@ def _frame(picture: Picture, digits: int) -> Item:
     return Item(replace(picture, notes=notes), picture.frame, None, f"-frame{picture.frame:0{digits}}")
 
 
-def _of_archive(source: Source, data: str | bytes, reading: Reading, selection: Selection, limits: Limits) -> Batch:
+def _of_archive(
+    source: Source, data: str | bytes, reading: Reading, selection: Selection, limits: Limits,
+    counted: Callable[[int], None],
+) -> Batch:  # fmt: skip
     stack = archives.read_archive(
         data, name=source.path, key=reading.key, axis=reading.axis, order=reading.order, split=selection.split,
-        collection=False, limits=limits,
+        collection=False, limits=limits, counted=lambda count: counted(at_least(selection, count)),
     )  # fmt: skip
     if stack.single:
         item = Item(_picture(stack, 0, reading.gray))

@@ -85,6 +85,7 @@ class _Wishes:
     collection: bool
     limits: Limits
     name: str
+    counted: Callable[[int], None]
 
 
 @dataclass
@@ -103,6 +104,7 @@ def read_archive(
     split: str | None = None,
     collection: bool = True,
     limits: Limits | None = None,
+    counted: Callable[[int], None] = lambda count: None,
 ) -> Stack:
     """Read the images of an npz, npy, IDX or MATLAB file; IDX and npy also out of a gzip.
 
@@ -125,6 +127,8 @@ def read_archive(
         Whether a two-dimensional array that tells nothing else is one image a row, or (False) one picture.
     limits : Limits, optional
         What the array may need.
+    counted : callable, optional
+        Is told how many images there are, before they are unpacked, and may raise.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def read_archive(
     if key is not None and split is not None:
         raise UsageError("key and split exclude each other: a key names one array")
     shown = name or ("standard input" if isinstance(source, bytes) else os.fsdecode(source))
-    wishes = _Wishes(key, axis, order, split, collection, limits or Limits(), shown)
+    wishes = _Wishes(key, axis, order, split, collection, limits or Limits(), shown, counted)
     with about(shown), broken("an array archive"), _opened(source, wishes.limits) as (opened, kind):
         return _stack(opened, kind, DOORS[kind](opened), wishes)
 
@@ -186,7 +190,7 @@ def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> 
             raise InputError(f"holds {entry.shape[0]:,} labels, not images: name the images file")
         chosen.append((entry, _hints(entry, kind, labels, wishes)))
         found.append(labels)
-    gathered = _stored(source, chosen, wishes, log) or _loaded(chosen, wishes.limits)
+    gathered = _stored(source, chosen, wishes, log) or _loaded(chosen, wishes)
     for place, laid in enumerate(gathered.laid):
         labels = found[place]
         if labels is not None and len(labels) != len(laid.images):
@@ -254,8 +258,12 @@ def _stored(source: Source, chosen: list[tuple[Entry, Hints]], wishes: _Wishes, 
     return _Gathered(images, levels, laid)
 
 
-def _loaded(chosen: list[tuple[Entry, Hints]], limits: Limits) -> _Gathered:
+def _loaded(chosen: list[tuple[Entry, Hints]], wishes: _Wishes) -> _Gathered:
     """The images in memory, contiguous."""
+    limits = wishes.limits
+    for entry, _ in chosen:
+        entry.admit(limits)
+    wishes.counted(sum(len(lay_out(unread(entry.shape, entry.dtype, False), hints).images) for entry, hints in chosen))
     laid = [lay_out(entry.read(limits), hints) for entry, hints in chosen]
     stacks = [part.images for part in laid]
     if len({stack.shape[1:] for stack in stacks}) > 1:

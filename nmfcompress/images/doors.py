@@ -106,9 +106,13 @@ class Entry:
 
     def read(self, limits: Limits, kinds: str = "biuf") -> Array:
         """Load it, if its type is one of `kinds` and `limits` admit it with the copy that scaling makes."""
+        self.admit(limits, kinds)
+        return self.load()
+
+    def admit(self, limits: Limits, kinds: str = "biuf") -> None:
+        """Raise what `read` would, as far as the header tells."""
         self.check(kinds)
         limits.admit(self.needs, f"{printable(self.name)} ({shape_text(self.shape)} {self.dtype.name})", PIECEWISE)
-        return self.load()
 
 
 def printable(name: str) -> str:

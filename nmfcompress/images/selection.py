@@ -47,6 +47,14 @@ def select(selection: Selection, labels: np.ndarray | None, count: int) -> np.nd
     return kept[: selection.limit]
 
 
+def at_least(selection: Selection, count: int) -> int:
+    """How many of `count` images a selection leaves, as far as can be said without their labels."""
+    if selection.labels or selection.one_per_label or any(part[-1] >= count for part in selection.index):
+        return 0
+    chosen = max(map(len, selection.index), default=count)
+    return chosen if selection.limit is None else min(chosen, selection.limit)
+
+
 def _listed(labels: np.ndarray) -> str:
     distinct = [str(label) for label in np.unique(labels)]
     return ", ".join(distinct[:12]) + (f" ... {len(distinct)} in all" if len(distinct) > 12 else "")

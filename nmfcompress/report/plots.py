@@ -58,10 +58,10 @@ def run_curves(runs: Sequence[Run], x: str, y: str, log: bool = False, kind: str
         Matplotlib is not installed.
     """
     require()
-    from matplotlib.ticker import MaxNLocator
-
     count = sum(len(run.lines) for run in runs)
     with style.ours():
+        from matplotlib.ticker import MaxNLocator
+
         figure = style.figure(8 + 1.5 * (count > 1), 5)
         axes = figure.add_subplot()
         title = _many(axes, runs) if count > NAMED else _each(axes, runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,22 @@ def require(what: str = "the plot of the loss") -> None:
 
 @contextmanager
 def ours() -> Iterator[None]:
-    """Draw by our own settings, whatever a matplotlibrc says: the same figures are the same bytes."""
+    """Draw by our own settings, whatever a matplotlibrc says: the same figures are the same bytes.
+
+    What Matplotlib has to say, such as that it cannot keep its fonts at home, is nothing to who asked for a plot.
+    """
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with _our_settings():
+            yield
+    finally:
+        log.setLevel(before)
+
+
+@contextmanager
+def _our_settings() -> Iterator[None]:
     import matplotlib
 
     default = matplotlib.rcParamsDefault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import xml.etree.ElementTree as ET
 
@@ -12,7 +13,7 @@ import pytest
 from commands import SAMPLES, one_line, picture, real, written
 from PIL import Image
 
-from nmfcompress.report import logs, plots
+from nmfcompress.report import logs, plots, style
 from nmfcompress.report.ranks import RankRecord, to_csv
 
 pytest.importorskip("matplotlib")
@@ -265,3 +266,25 @@ def test_without_the_extra_a_plot_that_is_not_drawn_is_named(run, monkeypatch, w
     assert said.code == 0
     assert f"no {file}, which needs an extra" in said.err
     assert "extra" not in run(*words, SAMPLES / "grey.png", "--no-plot", "-f").err
+
+
+def test_a_home_that_cannot_be_written_says_nothing(nmfc, tmp_path):
+    losses(tmp_path / "loss.csv")
+    (tmp_path / "file").touch()
+    home = {"HOME": str(tmp_path / "file"), "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": ""}
+    done = nmfc("plot", "loss.csv", "-o", "a.png", "-q", env=home)
+    assert (done.returncode, done.stderr) == (0, b"")
+    done = nmfc("plot", "loss.csv", "-o", "loss.csv/a.png", env=home)
+    assert done.returncode == 1
+    one_line(done.stderr.decode(), "loss.csv")
+    picture(tmp_path / "b.png")
+    done = nmfc("compress", "b.png", "-k", 2, "-n", 2, "--plot", "-q", env=home)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_messages_of_matplotlib_are_heard_again_afterwards():
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    with style.ours():
+        assert not log.isEnabledFor(logging.ERROR)
+    assert log.level == before

@@ -355,7 +355,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
         began = time.monotonic()
         with pytest.raises(ClusterError, match=f"^{address}: no scheduler answers there") as caught, connect(address):
             pass
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10  # a guard: the figure is 1
     assert "\n" not in str(caught.value)
 
 

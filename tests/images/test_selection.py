@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nmfcompress.cli.parsing import parse_index
 from nmfcompress.errors import InputError, UsageError
-from nmfcompress.images.selection import select
+from nmfcompress.images.selection import at_least, select
 from nmfcompress.settings import Selection
 
 LABELS = np.array([5, 0, 4, 1, 9, 2, 1, 3, 1, 4])
@@ -95,3 +95,20 @@ def test_indices_that_cannot_be_read_are_refused(text):
 def test_conditions_out_of_their_range_are_refused(conditions):
     with pytest.raises(UsageError, match=next(iter(conditions))):
         Selection(**conditions)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(1, 5)), max_size=3),
+    st.sampled_from([(), ("1",)]),
+    st.booleans(),
+    st.none() | st.integers(1, 12),
+)
+def test_at_least_is_never_more_than_is_left(parts, labels, one_per_label, limit):
+    selection = Selection(None, labels, tuple(range(first, first + n) for first, n in parts), one_per_label, limit)
+    try:
+        left = len(select(selection, LABELS, len(LABELS)))
+    except (InputError, UsageError):
+        left = 0
+    assert at_least(selection, len(LABELS)) <= left
+    if not parts and not labels and not one_per_label:
+        assert at_least(selection, len(LABELS)) == left
