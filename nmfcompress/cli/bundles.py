@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .checked import checked
 from .completing import complete_names
 from .spoken import spoken
 
@@ -83,6 +84,7 @@ def command(name: str, epilog: str, *bundles: Decorator) -> Callable[[Command], 
     """A command with INPUTS and the given bundles."""
 
     def decorate(body: Command) -> click.Command:
+        body = checked(body)
         for one in reversed(bundles):
             body = one(body)
         body = spoken(body)

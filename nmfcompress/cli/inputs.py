@@ -141,6 +141,8 @@ def content(source: Source, limits: Limits) -> str | bytes:
     """What the doors read: a path, or the bytes that came through stdin or another pipe."""
     if source.path == STDIN:
         return stdin_bytes(limits)
+    if not source.path:
+        raise InputError("is empty (expected the name of a file)", "''")
     try:
         mode = os.stat(source.path).st_mode
     except (OSError, ValueError):

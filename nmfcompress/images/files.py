@@ -211,16 +211,23 @@ def _status(path: str) -> os.stat_result | None:
         return None
 
 
-def _stream_opener(path: str, status: os.stat_result | None) -> Callable[[], BinaryIO] | None:
-    """What opens a target that is written directly; None for a file."""
+def descriptor(path: str) -> int | None:
+    """The descriptor of this process that a name, or the link that it is, stands for: 1 for /dev/stdout."""
     link = os.path.abspath(path)
-    for _ in range(8):  # /dev/stdout may be a file that the shell opened: its own descriptor is what was meant
+    for _ in range(8):
         if found := DESCRIPTOR.fullmatch(link):
-            number = 1 if found[2] else 2 if found[3] else int(found[1] or found[4])
-            return lambda: os.fdopen(os.dup(number), "wb")
+            return 1 if found[2] else 2 if found[3] else int(found[1] or found[4])
         if not os.path.islink(link):
             break
         link = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+    return None
+
+
+def _stream_opener(path: str, status: os.stat_result | None) -> Callable[[], BinaryIO] | None:
+    """What opens a target that is written directly; None for a file."""
+    number = descriptor(path)  # /dev/stdout may be a file that the shell opened: its own descriptor is what was meant
+    if number is not None:
+        return lambda: os.fdopen(os.dup(number), "wb")
     if status is None or stat.S_ISREG(status.st_mode):
         return None
     return lambda: open(path, "wb")

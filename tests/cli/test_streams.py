@@ -367,3 +367,19 @@ def test_interrupted_between_two_inputs_the_log_has_the_first(here):
         assert process.wait(60) == 130
     assert written(here / "nmfc-out") == ["a.png", "loss.csv"]
     assert {row["input"] for row in log(here / "nmfc-out")} == {"a.png"}
+
+
+@pytest.mark.parametrize("stdout", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "/dev/../dev/stdout", "link"])
+def test_a_picture_and_json_do_not_share_stdout_by_any_name(tmp_path, stdout):
+    picture(tmp_path / "a.png")
+    os.symlink("/dev/stdout", tmp_path / "link")
+    commands = [
+        ("compress", "a.png", "-k", 2, "-n", 2, "-o", stdout, "--to", "png"),
+        ("compress", "a.png", "-k", 2, "-o", stdout, "--to", "nmfc", "-f"),
+    ]
+    assert real(tmp_path, *commands[1]).stdout.startswith(b"\x93NMFC")
+    for words in commands[:2]:
+        done = real(tmp_path, *words, "--json")
+        assert (done.returncode, done.stdout) == (2, b"")
+        one_line(done.stderr.decode(), f"-o {stdout} and --json would both write to stdout")
+    assert real(tmp_path, *commands[0][:-4], "-o", "b.png", "--json", "-f").returncode == 0

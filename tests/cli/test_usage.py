@@ -225,3 +225,27 @@ def test_as_a_module(tmp_path):
     )
     assert done.stdout == real(tmp_path, "--version").stdout
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("compress a.png -k 2 -o", "--output"),
+        ("compress a.png -k 2 -O", "--output-dir"),
+        ("compress a.png -k 2 --mask", "--mask"),
+        ("compress a.png -k 2 -o a.nmfc --basis-from", "--basis-from"),
+        ("compress -k 2 --files-from", "--files-from"),
+        ("rank a.png -O", "--output-dir"),
+        ("decompress a.nmfc -o", "--output"),
+        ("plot a.csv -o", "--output"),
+    ],
+)
+def test_an_empty_name_is_named(run, words, name):
+    said = run(*words.split(), "")
+    assert (said.code, said.err) == (2, f"nmfc: {name} is empty (expected a name)\n")
+
+
+@pytest.mark.parametrize("words", ["compress -k 2", "compress -k 2 -o a.nmfc", "basis -k 2", "rank", "compare", "plot"])
+def test_an_empty_input_is_named(run, words):
+    said = run(*words.split(), "")
+    assert (said.code, said.err) == (1, "nmfc: '': is empty (expected the name of a file)\n")
