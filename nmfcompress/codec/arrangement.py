@@ -77,8 +77,8 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
     if not alone or (coding.rank is not None and not coding.targets):
         return Choice("stack")
     small = math.prod(shape) <= BOTH
-    if n < FEW:
-        return Choice("patches", "stack" if small else None, small=small)
+    if n < FEW and not (small and coding.targets):
+        return Choice("patches", "stack" if small else None)
     probe = None
     if coding.target_size is not None:
         probe = probed(images, replace(coding, rank=None))
@@ -86,7 +86,7 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
             return Choice("stack", "patches")
     allowed = 10 ** (-(coding.min_psnr or USUAL_DB) / 10) if probe is None else probe.mse / peak(images.dtype) ** 2
     share = parts_needed(images, allowed) / n
-    if coding.targets and share > UNSURE and small:
+    if coding.targets and small and (share > UNSURE or n < FEW):
         return Choice("stack", "patches", unsure=True, small=True, probe=probe or probed(images, coding))
     if share <= SHARE:
         return Choice("stack", "patches")

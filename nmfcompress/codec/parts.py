@@ -20,6 +20,7 @@ from .tone import FINE, NODES, SPACING, Curve
 UNIT = 16  # steps of a sum for a grey level
 MOST_PARTS = 4096
 MOST_STEP = 2**20
+GOLDEN = 0.618034  # parts of it in turn spread evenly over 0..1
 COARSE = 3.0  # times sqrt(price / sum of squared codes): how coarsely a part is stored
 EXACT = 2**24  # integers up to here add up exactly in float32, in any order
 
@@ -99,8 +100,10 @@ def stored(parts: Parts, header: Header, squares: np.ndarray, price: float, whit
     """Parts in integers, the more coarsely the less their codes weigh; `squares`: of the codes of each, added up."""
     steps = np.rint(COARSE * UNIT * np.sqrt(price / np.maximum(squares, 1)))
     tops = np.maximum(parts.H.max(axis=1) * UNIT, 1)
-    # the brightest is met, and with it all that is white
-    steps = np.rint(tops / np.rint(np.maximum(tops / np.maximum(steps, 1), 2))).clip(1).astype(np.int64)
+    # the brightest is met, and with it all that is white; where all are alike some have a level more than others
+    more = (np.arange(len(steps)) * GOLDEN) % 1
+    levels = np.floor(np.maximum(tops / np.maximum(steps, 1), 2) + more)
+    steps = np.rint(tops / levels).clip(1).astype(np.int64)
     values = np.rint(parts.H * (UNIT / steps[:, None])).astype(np.int64)
     h, w, c = (*header.shape[1:], 1)[:3]
     planes = values.reshape(-1, h, w, c).transpose(0, 3, 1, 2).reshape(-1, c * h, w)

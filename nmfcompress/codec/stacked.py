@@ -26,7 +26,7 @@ from .opened import Opened
 from .parts import MOST_PARTS as MOST_READ
 from .parts import read_parts
 from .stack import SUBSET, StackCoder
-from .targets import Tries, closer, meet, tight, utmost_of
+from .targets import Tries, closer, enough, meet, tight, utmost_of
 
 STEP = 8.0  # where nothing is asked
 STEPS = (0.05, 120.0)  # between which a target is sought
@@ -130,7 +130,7 @@ class Stacks:
     Parameters
     ----------
     near : float, optional
-        The step that met the target the last time, with other parts.
+        The step that met the target the last time, with other parts, where the next search begins.
     """
 
     images: Any
@@ -144,7 +144,7 @@ class Stacks:
     def whole(self, rank: int, step: float) -> Coded:
         """Parts learned for this step, and the draft there."""
         coder, price = self._coder(), price_of(step, self.header.pixels)
-        coder.learn(rank, price, lambda price, mse, size: price)
+        coder.learn(rank, price, lambda same, *_: same)
         return self._draft(coder, step)
 
     def own(self, step: float) -> Coded:
@@ -154,8 +154,13 @@ class Stacks:
         return self._draft(coder, step)
 
     def pictures(self) -> Coded:
-        """The same for the target."""
-        return meet(self.own, self.coding, self._first_step(), *STEPS, fall=WHOLE_FALL)
+        """The same for the target; coarse ones may be as good as fine ones, where there are but two greys."""
+        tries: Tries[Coded] = Tries(self.coding)
+        coarse = self.own(STEP)
+        if enough(coarse, self.coding):
+            tries.take(lambda: coarse)
+        tries.take(lambda: meet(self.own, self.coding, self._first_step(), *STEPS, fall=WHOLE_FALL))
+        return tries.best()
 
     def anew(self, rank: int, bar: Coded | None) -> Coded:
         """So many parts for the target, learned for each step that is tried; `bar` as for `meet`."""
@@ -198,16 +203,15 @@ class Stacks:
         bar: Coded | None = None,
     ) -> Coded:  # fmt: skip
         """The draft that meets the target; the step of it is kept."""
-        steps: dict[int, float] = {}
+        tried: list[tuple[Coded, float]] = []
 
         def kept(step: float) -> Coded:
-            made = draft(step)
-            steps[id(made)] = step
-            return made
+            tried.append((draft(step), step))
+            return tried[-1][0]
 
         sparing = fall == LATE_FALL
         made = meet(kept, self.coding, step, *STEPS, fall=fall, utmost=utmost, bar=bar, sparing=sparing)
-        self.near = steps.get(id(made))
+        self.near = next((step for one, step in tried if one is made), None)
         return made
 
     def _coder(self) -> StackCoder:

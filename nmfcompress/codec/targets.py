@@ -90,7 +90,8 @@ def meet(
             return made if good and closer(made, spared, coding) else spared
         if good and made.psnr_db is None and coding.target_size is not None:
             # more bytes show nothing more: from here on it is the fewest that are exact
-            coding, kept, fits, fails = replace(coding, target_size=None, min_psnr=EXACT), None, None, fits
+            coding, bar = replace(coding, target_size=None, min_psnr=EXACT), None
+            kept, fits, fails = None, None, fits  # what fitted and was not exact is one that fails now
         elif not good and bar is not None and _below(made, bar, coding):
             break
         alike, before = alike + 1 if good == before else 1, good
