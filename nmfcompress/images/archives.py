@@ -21,7 +21,7 @@ from ..errors import InputError, UsageError, about
 from .choosing import COLLECTIONS, IMAGES, LABELS, choose, plain, split_of
 from .doors import PIECEWISE, Array, Entry, Source, broken, open_gzip, open_idx, open_npy, open_npz, printable
 from .layout import Hints, LaidOut, lay_out, unread
-from .levels import Levels, shape_text, to_levels
+from .levels import Levels, count_text, shape_text, to_levels
 from .limits import Limits, size
 from .matlab import open_mat
 from .sniff import HEAD, describe, identify
@@ -85,7 +85,7 @@ class _Wishes:
     collection: bool
     limits: Limits
     name: str
-    counted: Callable[[int], None]
+    counted: Callable[[int], None] | None
 
 
 @dataclass
@@ -104,7 +104,7 @@ def read_archive(
     split: str | None = None,
     collection: bool = True,
     limits: Limits | None = None,
-    counted: Callable[[int], None] = lambda count: None,
+    counted: Callable[[int], None] | None = None,
 ) -> Stack:
     """Read the images of an npz, npy, IDX or MATLAB file; IDX and npy also out of a gzip.
 
@@ -187,7 +187,7 @@ def _stack(source: Source, kind: str, entries: list[Entry], wishes: _Wishes) -> 
         if labels is None:
             labels = _labels_of(entry, entries, wishes.limits, log)
         if len(entry.shape) == 1 and kind in ("idx", "gzip"):
-            raise InputError(f"holds {entry.shape[0]:,} labels, not images: name the images file")
+            raise InputError(f"holds {count_text(entry.shape[0])} labels, not images: name the images file")
         chosen.append((entry, _hints(entry, kind, labels, wishes)))
         found.append(labels)
     gathered = _stored(source, chosen, wishes, log) or _loaded(chosen, wishes)
@@ -263,7 +263,9 @@ def _loaded(chosen: list[tuple[Entry, Hints]], wishes: _Wishes) -> _Gathered:
     limits = wishes.limits
     for entry, _ in chosen:
         entry.admit(limits)
-    wishes.counted(sum(len(lay_out(unread(entry.shape, entry.dtype, False), hints).images) for entry, hints in chosen))
+    if wishes.counted is not None:
+        seen = [lay_out(unread(entry.shape, entry.dtype, fortran=False), hints) for entry, hints in chosen]
+        wishes.counted(sum(len(part.images) for part in seen))
     laid = [lay_out(entry.read(limits), hints) for entry, hints in chosen]
     stacks = [part.images for part in laid]
     if len({stack.shape[1:] for stack in stacks}) > 1:

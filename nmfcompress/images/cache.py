@@ -64,9 +64,12 @@ class Cache:
             while view:
                 view = view[self._file.write(view) or 0 :]
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._full(shutil.disk_usage(self._folder).free) from error
-            raise InputError(f"the temporary file in {display(self._folder)}: {error.strerror}") from error
+            needed = size(self.shape[0] * self._image)
+            raise InputError(
+                f"the temporary file in {display(self._folder)}, of {needed}, cannot be written: {error.strerror}"
+            ) from error
         self._count += 1
 
     def images(self) -> StoredImages:

@@ -14,6 +14,8 @@ COLLECTIONS = ("images", "imgs", "frames", "faces", "digits")
 IMAGES = (*COLLECTIONS, "image", "img", "data", "x", "arr0", "features", "fea", "pixels", "stack", "cube")
 LABELS = ("labels", "label", "y", "targets", "target", "classes", "class", "gnd")
 
+LISTED = 312  # letters of what an archive holds, in a message
+
 
 def choose(entries: list[Entry], key: str | None, split: str | None) -> list[Entry]:
     """The array to read, named `key` or by its name and shape, or two for both splits.
@@ -68,8 +70,11 @@ def _plausible(entry: Entry) -> bool:
 
 def listing(entries: list[Entry]) -> str:
     """What an archive holds, for messages."""
-    shown = ", ".join(str(entry) for entry in entries[:12])
-    return f"{shown} and {len(entries) - 12:,} more" if len(entries) > 12 else shown or "nothing"
+    words = [str(entry) for entry in entries[:12]]
+    while len(words) > 1 and len(", ".join(words)) > LISTED:
+        words.pop()
+    shown, left = ", ".join(words), len(entries) - len(words)
+    return f"{shown} and {left:,} more" if left else shown or "nothing"
 
 
 def plain(name: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import InputError, NmfcError, TooLarge
-from .levels import shape_text
+from .levels import count_text, shape_text
 from .limits import Limits
 from .sniff import HEAD, describe, identify
 from .unpacking import Gunzip, fill
@@ -283,10 +283,11 @@ class _Header:
 
     def truncated(self, there: int, more: str = "") -> str:
         if self.idx and len(self.shape) > 1:
-            promise = f"{self.shape[0]:,} images of {shape_text(self.shape[1:])}"
+            promise = f"{count_text(self.shape[0])} images of {shape_text(self.shape[1:])}"
         else:
             promise = f"{shape_text(self.shape)} {self.dtype.name}"
-        return f"truncated after {there:,} bytes{more} (its header says {promise}: {self.offset + self.nbytes:,} bytes)"
+        whole = count_text(self.offset + self.nbytes)
+        return f"truncated after {there:,} bytes{more} (its header says {promise}: {whole} bytes)"
 
     def check_length(self, there: int) -> None:
         if there < self.offset + self.nbytes:
@@ -294,7 +295,7 @@ class _Header:
         if there > self.offset + self.nbytes:
             raise InputError(
                 f"is longer than its header says ({shape_text(self.shape)} {self.dtype.name}: "
-                f"{self.offset + self.nbytes:,} bytes)"
+                f"{count_text(self.offset + self.nbytes)} bytes)"
             )
 
 
@@ -303,6 +304,8 @@ def _npy_header(head: bytes, size: int | None = None) -> _Header:
     stream = io.BytesIO(head)
     with broken("a NumPy array"), warnings.catch_warnings(action="ignore"):
         version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0), (3, 0)):
+            raise InputError(f"is a NumPy array of version {version[0]}.{version[1]} (1.0, 2.0 and 3.0 are read)")
         width, form = (2, "<H") if version == (1, 0) else (4, "<I")
         if len(head) < 8 + width:
             raise InputError(f"truncated after {len(head):,} bytes, in its header")

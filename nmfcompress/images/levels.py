@@ -144,7 +144,12 @@ def _slabs(values: np.ndarray) -> Iterator[np.ndarray]:
 
 def shape_text(shape: tuple[int, ...]) -> str:
     """(60000, 28, 28) -> '60,000 x 28 x 28'."""
-    return " x ".join(f"{side:,}" for side in shape) or "a single number"
+    return " x ".join(map(count_text, shape)) or "a single number"
+
+
+def count_text(number: int) -> str:
+    """60000 -> '60,000'; what a header says may have hundreds of digits, which are no number to anyone."""
+    return f"{number:,}" if abs(number) < 10**20 else "over 10^20"
 
 
 def to_pixels(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -120,10 +120,12 @@ WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reco
 CODING_BYTES = 176  # a value of the factors, while it is coded: 148 for the entropy coder, the rest to keep it
 BESIDE_CODING = 14  # a sample of a picture meanwhile: itself, what is decoded, and their difference
 
+BEYOND_ALL = 10**24  # bytes: a header may speak of more, in hundreds of digits
+
 
 def size(nbytes: int) -> str:
     """`nbytes` for people, in decimal units: 1,500,000 -> 1.5 MB."""
-    value = float(nbytes)
+    value = float(min(nbytes, BEYOND_ALL))
     for unit in ("B", "KB", "MB", "GB", "TB", "PB"):
         if value < 999.95 or unit == "PB":
             break
@@ -132,7 +134,8 @@ def size(nbytes: int) -> str:
 
 
 def ask(nbytes: int) -> str:
-    """The smallest round `max_memory` that admits `nbytes`."""
+    """The smallest round `max_memory` that admits `nbytes`, if anything does."""
+    nbytes = min(nbytes, BEYOND_ALL)
     return f"{-(-nbytes // 10**6)}MB" if nbytes < 10**9 else f"{-(-nbytes // 10**9)}GB"
 
 

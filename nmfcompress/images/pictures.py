@@ -250,7 +250,7 @@ def channels(image: Image.Image, rawmode: str, frames: int, notes: list[str]) ->
             return np.uint16(65535) - np.asarray(image), None
         return np.asarray(image), None
     if mode in ("I", "F"):
-        return _wide(image), None
+        return _wide(image, notes), None
     if mode == "LAB":
         to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
         converted = ImageCms.applyTransform(image, to_rgb) or image
@@ -283,14 +283,20 @@ def _transparent(image: Image.Image, values: Array, rawmode: str, notes: list[st
     return np.where(same.all(axis=-1) if values.ndim == 3 else same, 0, 255).astype(np.uint8)
 
 
-def _wide(image: Image.Image) -> Array:
+def _wide(image: Image.Image, notes: list[str]) -> Array:
     """32-bit values: whole numbers up to 65535 as uint16, the others for to_levels."""
     values = np.asarray(image)
     if image.mode == "F":
         return values
-    if image.format == "TIFF" and image.tag_v2.get(258) == (32,) and image.tag_v2.get(339, (1,)) == (1,):  # type: ignore[attr-defined]
+    wide = image.format == "TIFF" and image.tag_v2.get(258) == (32,)  # type: ignore[attr-defined]
+    if wide and image.tag_v2.get(339, (1,)) == (1,):  # type: ignore[attr-defined]
         values = values.view(np.uint32)  # Pillow's I is signed, these were not
-    return values.astype(np.uint16) if values.min() >= 0 and values.max() <= 65535 else values
+    low, high = values.min(), values.max()
+    if low < 0 or high > 65535:
+        return values
+    if wide:
+        notes.append(f"32-bit values {low}..{high} taken as they are for 16-bit ones")
+    return values.astype(np.uint16)
 
 
 TURNS = {  # EXIF's orientations: how the stored pixels are turned upright

@@ -63,6 +63,12 @@ _STRANGERS = (
 
 _BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
+# type, rows, columns, whether complex, and the length of the name with the 0 at its end; each little- or big-endian
+_MATLAB_4 = re.compile(
+    rb"(?:[\0-\x34]\0\0\0.{8}[\0\1]\0\0\0[\2-\x40]\0\0\0|\0\0[\3\4].{9}\0\0\0[\0\1]\0\0\0[\2-\x40])"
+    rb"[A-Za-z]\w{0,62}\0",
+    re.DOTALL,
+)
 _PREAMBLE = re.compile(rb"(?:\s+|<\?xml.*?\?>|<!--.*?(?:-->|\Z))*", re.DOTALL)  # what may stand before the first tag
 
 
@@ -117,6 +123,8 @@ def describe(head: bytes) -> str | None:
         return "an IDX file"
     if head[0] == 0x80 and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "a Python pickle (which nmfc never loads)"
+    if _MATLAB_4.match(head):
+        return "a file of MATLAB 4 (which is not read: save with -v7)"
     if head[257:262] == b"ustar":
         return "a tar archive"
     if head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):

@@ -399,3 +399,28 @@ def test_mutants_raise_nothing_else(kind, data):
     else:
         assert len(stack.images) == len(stack.indices)
         assert stack.labels is None or len(stack.labels) == len(stack.images)
+
+
+HUGE = "1" + "0" * 400
+
+
+def test_what_headers_say_in_hundreds_of_digits_is_said_in_few():
+    """Each is one line that can be read, whichever side says it."""
+    for shape in (f"({HUGE},)", f"({HUGE}, 4, 4)", f"(4, 4, {HUGE})"):
+        array = npy_head("|u1", shape) + bytes(16)
+        for content in (array, gzip.compress(array), zipped(("x.npy", array))):
+            assert len(refused(content, limits=Limits(10 * MB))) < 400
+
+
+def test_a_listing_of_what_is_broken_is_short():
+    """Members of a zip that lie over each other, as Python 3.11 and later say of each of them at length."""
+    names = [f"{place:02}" + "x" * 60 for place in range(40)]
+    content = zipped(*((f"{name}.npy", npy(ramp(4, 5, 5)).replace(b"NUMPY", b"NUMPX")) for name in names))
+    assert len(refused(content, "which array holds the images?", "more")) < 400
+
+
+@pytest.mark.parametrize("version", [(0, 0), (1, 1), (4, 0), (9, 0)])
+def test_npy_of_a_version_that_numpy_does_not_know(version):
+    content = bytearray(npy(ramp(4, 5, 5)))
+    content[6:8] = version
+    refused(bytes(content), f"is a NumPy array of version {version[0]}.{version[1]} (1.0, 2.0 and 3.0 are read)")

@@ -481,3 +481,13 @@ def test_kinds(tmp_path):
     with pytest.raises(OutputError, match="exists"):
         write_image(tmp_path / "a", RGB, kind="png")
     np.testing.assert_array_equal(read_image(tmp_path / "a").pixels, GREY)
+
+
+def test_32_bits_that_fit_16_are_said(tmp_path):
+    Image.fromarray(np.array([[0, 212], [5, 1]], np.int32)).save(tmp_path / "a.tif")
+    picture = read_image(str(tmp_path / "a.tif"))
+    assert picture.pixels.tolist() == [[0, 212], [5, 1]]
+    assert picture.notes == ("32-bit values 0..212 taken as they are for 16-bit ones",)
+    Image.fromarray(np.array([[0, 212], [5, 1]], np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.array([[0, 212], [5, 1]], np.uint16)).save(tmp_path / "a.pgm")
+    assert read_image(str(tmp_path / "a.png")).notes == read_image(str(tmp_path / "a.pgm")).notes == ()

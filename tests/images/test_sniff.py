@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 import tarfile
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from nmfcompress.images.sniff import HEAD, describe, identify
+
+V4 = "a file of MATLAB 4 (which is not read: save with -v7)"
 
 
 def saved(form: str, mode: str = "RGB") -> bytes:
@@ -85,6 +88,10 @@ def test_identify(head, kind):
         (b"just words\n", "a text file"),
         ("naïve".encode()[:3], "a text file"),
         (b"PK\5\6" + bytes(18), "a zip archive without arrays"),
+        (struct.pack("<5i", 0, 20, 20, 0, 7) + b"images\0" + bytes(99), V4),
+        (struct.pack("<5i", 52, 20, 20, 1, 2) + b"x\0" + bytes(99), V4),
+        (struct.pack(">5i", 1050, 20, 20, 0, 7) + b"images\0" + bytes(99), V4),
+        (struct.pack("<5i", 0, 20, 20, 0, 7) + b"im ges\0" + bytes(99), None),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file (MATLAB 7.3 saves so: save with -v7)"),
         (b"MATLAB 7.3 MAT-file, Platform", "an HDF5 file (MATLAB 7.3 saves so: save with -v7)"),
         (b"\x00\x01\x02\x03", None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import resource
 import shutil
 import struct
 import zipfile
@@ -203,3 +204,15 @@ def test_room_for_the_cache(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(InputError, match="need a temporary file"):
         read_stack(folder, limits=Limits(18_000))
+
+
+def test_a_limit_on_the_size_of_files_is_called_what_it_is(folder):
+    """As `ulimit -f` sets it: the temporary folder has room, and TMPDIR would not help."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"the temporary file in .*, of 18\.0 KB, .*: File too large$") as caught:
+            read_stack(folder, limits=Limits(18_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "TMPDIR" not in str(caught.value)
