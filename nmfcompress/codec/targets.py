@@ -12,6 +12,7 @@ from ..settings import Coding
 
 OVER = 0.5  # dB above min_psnr that are at most given away
 FILL = 0.95  # of target_size that is used at least
+LOOSER = 1.05  # times the bytes that one must spare that passes a quality by more than OVER
 SPARED = 0.25  # dB likewise, that a draft of its own may save
 AIM_DB, AIM_FILL = 0.15, 0.985  # where the search aims between these
 MOST_DRAFTS = 14
@@ -175,10 +176,18 @@ def tight(made: Measured, coding: Coding) -> bool:
 
 
 def closer(made: Measured, other: Measured, coding: Coding) -> bool:
-    """Whether one that is enough is the better of two: nearer within a size, smaller above a quality."""
-    if coding.target_size is None or made.psnr_db == other.psnr_db:
-        return made.size < other.size
-    return _finer(made, other)
+    """Whether one that is enough is the better of two: nearer within a size, smaller above a quality.
+
+    What passes a quality by far has to be worth it.
+    """
+    if coding.target_size is None:
+        return _weight(made, coding) < _weight(other, coding)
+    return made.size < other.size if made.psnr_db == other.psnr_db else _finer(made, other)
+
+
+def _weight(made: Measured, coding: Coding) -> float:
+    passed = made.psnr_db is not None and made.psnr_db > (coding.min_psnr or 0) + OVER
+    return made.size * (LOOSER if passed else 1.0)
 
 
 def _below(made: Measured, bar: Measured, coding: Coding) -> bool:
