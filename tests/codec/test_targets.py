@@ -322,7 +322,7 @@ def test_stacks_meet_a_quality(wanted: float, images: np.ndarray, monkeypatch: p
     made = coded_stack(images, Coding(min_psnr=wanted, rank=16, arrangement="stack", jobs=1))
     reached = psnr(decode_stack(made.data), images)
     assert made.psnr_db == pytest.approx(reached)
-    assert wanted <= reached <= wanted + OVER
+    assert wanted <= reached <= wanted + 2 * OVER, "what is smaller by a twentieth may pass it by more than OVER"
     assert len(drafts) <= 2 * MOST_DRAFTS  # of several numbers of parts: a small collection is sought patiently
 
 
