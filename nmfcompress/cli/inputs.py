@@ -127,6 +127,8 @@ def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
     data = bytearray()
     try:
         while part := file.read(2**20):
+            if not data and _is_device(file):
+                raise InputError("is a device, expected a file or a pipe", name)
             data += part
             if len(data) > limits.max_memory:
                 raise TooLarge(limits.too_long(), name)
@@ -135,6 +137,14 @@ def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
     if not data:
         raise InputError("nothing in it: an empty file", name)
     return bytes(data)
+
+
+def _is_device(file: BinaryIO) -> bool:
+    """Whether it is one such as /dev/zero, which never ends; a terminal does."""
+    try:
+        return stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and not file.isatty()
+    except (OSError, ValueError):
+        return False
 
 
 def content(source: Source, limits: Limits) -> str | bytes:

@@ -39,7 +39,6 @@ from .inputs import STDIN, Source, chosen, content, sources
 from .outputs import Outputs
 from .streams import check_stdout, tell
 
-FEW_PARTS = 16  # that are counted where a target says how many there are
 ENDING, KIND = ".nmfc", "nmfc"
 
 
@@ -220,9 +219,9 @@ def _coded(
             raise UsageError("--basis-from is for collections, and this is one picture")
         pixels = content.pixels
         limits.admit(pixels.size * WORK_BYTES, f"a picture of {pixels.shape[1]} x {pixels.shape[0]}")
-        if arrangement_of(coding) == "rows":
+        if _factorizes(coding):
             m, n = len(pixels), pixels[0].size
-            limits.admit_rows(m, n, min(coding.rank or FEW_PARTS, m, n), coded=True)
+            limits.admit_rows(m, n, min(coding.rank or 1, m, n), coded=True)
         header, meta = described(content)
         meta = replace(meta, names=names)
     else:

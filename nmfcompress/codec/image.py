@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..factor.nmf import Factorization, factorize
 from ..images.arrange import arrange_rows
-from ..images.limits import Limits
+from ..images.limits import Limits, rows_bytes
 from ..metrics import peak
 from ..settings import Coding
 from .arrangement import parts_needed
 from .container import Container
-from .drafts import Coded, OnStage, coded, mse_of, silent
+from .drafts import Coded, OnStage, coded, silent
 from .header import TYPES, Header, Meta
 from .patched import coded_patches, patches_bytes
 from .rows import LOSS, Quantized, RowsCoder, read_rows
@@ -28,6 +28,7 @@ LITTLE = 2**16  # values of a picture, times parts, of which rows are tried, too
 ROWS_VALUE = 0.35  # bytes, about, for each of their values
 ALL_BUT_EXACT = 70.0  # dB, in place of what is exact
 ROWS_STEPS = (1 / 64, 64.0)
+FAN, FANNED = (0.7, 0.94, 1.25, 1.68, 2.24, 3.0), 2**12  # steps side by side; values of a picture, up to which
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
 
 
@@ -90,7 +91,7 @@ def coded_image(
         tries: Tries[Coded] = Tries(coding)
         patches = tries.take(lambda: coded_patches(pixels[None], coding, header, meta, on_stage))
         if coding.arrangement is None and coding.targets and _may_be_rows(pixels, coding, patches):
-            tries.take(lambda: _rows_for_target(pixels, coding, header, meta, on_stage))
+            tries.take(lambda: _rows_for_target(pixels, coding, header, meta, on_stage, admit))
         return tries.best()
     if coding.rank is None and not coding.targets:
         raise UsageError("rank is missing (expected the number of parts, such as 3, a target, or arrangement patches)")
@@ -98,7 +99,7 @@ def coded_image(
         rank = coding.rank or 1
         fit = fit or factorize(arrange_rows(pixels), rank, rng=coding.seed, jobs=coding.jobs)
         return _rows(pixels, fit, coding, header, meta, mask)
-    return _rows_for_target(pixels, coding, header, meta, on_stage)
+    return _rows_for_target(pixels, coding, header, meta, on_stage, admit)
 
 
 def arrangement_of(coding: Coding) -> str:
@@ -135,47 +136,55 @@ def _rows(
     coder = RowsCoder(pixels, fit, mask)
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
 
+    def at(step: float) -> Coded:
+        return file_of(*_tried(coder, step))
+
     def file_of(factors: Quantized, mse: float) -> Coded:
         return coded("rows", header, meta, factors.sections(channels), len(factors.w), mse)
-
-    def at(step: float) -> Coded:
-        return file_of(*_tried(coder, step, pixels, header))
 
     if coding.step is not None:
         return at(coding.step)
     if coding.targets:
         return meet(at, coding, 2.0, *ROWS_STEPS, utmost=utmost, bar=bar)
-    return file_of(*_coarsest(coder, pixels, header))
+    return file_of(*_coarsest(coder, pixels))
 
 
-def _tried(coder: RowsCoder, step: float, pixels: np.ndarray, header: Header) -> tuple[Quantized, float]:
+def _tried(coder: RowsCoder, step: float) -> tuple[Quantized, float]:
     """The factors at this step, and their mean squared error."""
-    factors = coder.quantized(step)
-    return factors, mse_of(factors.pixels(header), pixels)
+    made = coder.quantized([step])
+    return made[0], float(coder.mse(made)[0])
 
 
-def _coarsest(coder: RowsCoder, pixels: np.ndarray, header: Header) -> tuple[Quantized, float]:
+def _coarsest(coder: RowsCoder, pixels: np.ndarray) -> tuple[Quantized, float]:
     """The factors at about the coarsest step at which the quantizer costs no more than LOSS, and their error.
 
-    What it costs is about as the square of the step: each try tells where the next one ought to be.
+    What it costs is about as the square of the step: each try tells where the next one ought to be. In small pictures
+    chance has its say, too, and steps side by side take hardly longer than one.
     """
-    exact = mse_of(coder.unquantized(header), pixels)
+    exact = float(coder.mse()[0])
     allowed = exact * (10 ** (LOSS / 10) - 1)
     step, coarsest = coder.likely_step(exact / peak(pixels.dtype) ** 2), 0.0
     found: tuple[Quantized, float] | None = None
+    fan = FAN if pixels.size <= FANNED else (1.0,)
     for _ in range(TRIES):
-        tried = _tried(coder, step, pixels, header)
-        cost = tried[1] - exact
-        if cost <= allowed and step > coarsest:
-            found, coarsest = tried, step
-        if USED * allowed <= cost <= allowed:
+        steps = [min(max(step * factor, ROWS_STEPS[0]), ROWS_STEPS[1]) for factor in fan]
+        made = coder.quantized(steps)
+        errors = coder.mse(made)
+        fits = np.flatnonzero(errors - exact <= allowed)
+        last = int(fits[-1]) if len(fits) else 0
+        cost = errors[last] - exact
+        if len(fits) and steps[last] > coarsest:
+            found, coarsest = (made[last], float(errors[last])), steps[last]
+        if len(fits) and (last + 1 < len(steps) or cost >= USED * allowed):
             break
         turn = math.sqrt(AIMED * allowed / cost) if cost > 0 else 2.0
-        step = min(max(step * min(max(turn, 0.25), 4.0), ROWS_STEPS[0]), ROWS_STEPS[1])
-    return found or _tried(coder, ROWS_STEPS[0], pixels, header)
+        step = steps[last] * min(max(turn, 0.25), 4.0)
+    return found or _tried(coder, ROWS_STEPS[0])
 
 
-def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage) -> Coded:
+def _rows_for_target(
+    pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage, admit: Callable[[int], None]
+) -> Coded:
     """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between."""
     V = arrange_rows(pixels)
     most = min(coding.rank or min(V.shape), *V.shape)
@@ -183,6 +192,7 @@ def _rows_for_target(pixels: np.ndarray, coding: Coding, header: Header, meta: M
     tries: Tries[Coded] = Tries(coding)
 
     def of_rank(rank: int) -> Coded:
+        admit(rows_bytes(len(V), V.shape[1], rank, coded=True))
         fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs)
         return _rows(pixels, fit, coding, header, meta, utmost=rank == last, bar=tries.found)
 

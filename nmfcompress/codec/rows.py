@@ -15,6 +15,7 @@ min(sum / 2^36, 1), rounded to its type.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from ..errors import InputError
 from ..factor.blocks import as_blocks
 from ..factor.nmf import Factorization, transform
-from ..factor.solvers import exact
+from ..factor.solvers import exact_near
 from ..images.arrange import arrange_mask, arrange_rows, restore_rows
 from ..images.limits import Limits
 from ..metrics import peak
@@ -58,25 +59,27 @@ class Quantized:
 
     def pixels(self, header: Header, rank: int | None = None) -> np.ndarray:
         """The picture, of the shape and type that the header says, without the axis that counts pictures."""
-        return shown((self.w * self.scales[:, None])[:rank], self.h[:rank], 2.0**POINT, header)
+        V = shown((self.w * self.scales[:, None])[:rank], self.h[:rank], 2.0**POINT, header.dtype)
+        return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
 
 
-def shown(W: np.ndarray, H: np.ndarray, one: float, header: Header) -> np.ndarray:
-    """The picture of W (k, m) and H (k, n), of whose products the largest value that pixels have is `one`."""
-    W, H = W.astype(np.float64).T, H.astype(np.float64)
-    V = np.empty((len(W), H.shape[1]), header.dtype)
-    most, together = int(peak(header.dtype)), max(1, BLOCK // H.shape[1])
-    for first in range(0, len(V), together):
-        sums = W[first : first + together] @ H
-        if header.dtype.kind == "f":
+def shown(W: np.ndarray, H: np.ndarray, one: float, dtype: np.dtype) -> np.ndarray:
+    """The rows, (..., m, n), of W (..., k, m) and H (..., k, n); `one` of their products is the largest pixel value."""
+    W, H = W.astype(np.float64).swapaxes(-1, -2), H.astype(np.float64)
+    V = np.empty((*W.shape[:-1], H.shape[-1]), dtype)
+    most, together = int(peak(dtype)), max(1, BLOCK // (H.size // H.shape[-2]))
+    for first in range(0, W.shape[-2], together):
+        rows = slice(first, first + together)
+        sums = W[..., rows, :] @ H
+        if dtype.kind == "f":
             sums /= one
         else:
             sums *= most
             sums /= one
             sums += 0.5
             np.floor(sums, out=sums)
-        V[first : first + together] = np.minimum(sums, most, out=sums)
-    return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
+        V[..., rows, :] = np.minimum(sums, most, out=sums)
+    return V
 
 
 class RowsCoder:
@@ -102,31 +105,41 @@ class RowsCoder:
         self._W, self._H, self._blocks = W[used], H[used], as_blocks(self._V)
         self._sizes = np.linalg.norm(self._W, axis=1), np.linalg.norm(self._H, axis=1)
 
-    def unquantized(self, header: Header) -> np.ndarray:
-        """The picture of the factors as they are."""
-        return shown(self._W, self._H, 1.0, header)
+    def mse(self, drafts: Sequence[Quantized] | None = None) -> np.ndarray:
+        """Mean squared error of the pixels of each draft, (s,), or of the factors as they are."""
+        if drafts is None:
+            V = shown(self._W[None], self._H[None], 1.0, self._V.dtype)
+        else:
+            W, H = np.stack([one.w * one.scales[:, None] for one in drafts]), np.stack([one.h for one in drafts])
+            V = shown(W, H, 2.0**POINT, self._V.dtype)
+        errors = np.subtract(V, self._V, dtype=np.float64)
+        found: np.ndarray = np.square(errors, out=errors).mean(axis=(1, 2))
+        return found
 
-    def quantized(self, step: float) -> Quantized:
-        """Factors whose errors show as errors of about `step` grey levels of 255, of each part in each factor."""
-        noise = step / 255
+    def quantized(self, steps: Sequence[float]) -> list[Quantized]:
+        """Factors whose errors show as errors of about a step of so many grey levels of 255, of each part in each."""
+        noise = np.array(steps)[:, None] / 255
         sizes, m, n = self._sizes, self._W.shape[1], self._H.shape[1]
         h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
-        h = np.rint(self._H / h_steps[:, None])
+        h = np.rint(self._H / h_steps[:, :, None])
         # the other factor once more, for what this one has become
-        W = self._refitted(h * h_steps[:, None])
+        W = self._refitted(h * h_steps[:, :, None])
         w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
-        w = np.rint(W / w_steps[:, None])
+        w = np.rint(W / w_steps[:, :, None])
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
-        return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
+        whole = (values.astype(np.int64) for values in (scales, w, h))
+        return [Quantized(*one) for one in zip(*whole, strict=True)]
 
     def _refitted(self, H: np.ndarray) -> np.ndarray:
-        """The codes, (k, m), for parts that have become H, (k, n): not far from what they were."""
+        """The codes, (s, k, m), for parts that have become H, (s, k, n): not far from what they were."""
         if self._known is not None:
-            return transform(self._V, H.astype(np.float32), mask=self._known).T.astype(np.float64)
+            known = [transform(self._V, parts.astype(np.float32), mask=self._known).T for parts in H]
+            return np.array(known, np.float64)
         V = self._blocks
         H = H.astype(V.dtype)
-        A = np.concatenate([H @ V.read(rows).T for rows in V.rows], axis=1)
-        return exact(self._W.astype(V.dtype), A, H @ H.T, near=True).astype(np.float64)
+        A = np.concatenate([H @ V.read(rows).T for rows in V.rows], axis=2)
+        W = np.broadcast_to(self._W.astype(V.dtype), A.shape)
+        return exact_near(W, A, H @ H.swapaxes(1, 2)).astype(np.float64)
 
     def likely_step(self, mse: float) -> float:
         """The step that ought to cost LOSS where the factors as they are have this squared error, of values to 1.
@@ -138,8 +151,8 @@ class RowsCoder:
 
     @staticmethod
     def _steps(X: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """Quantizer steps of each row, no finer and no coarser than makes sense."""
-        tops = np.maximum(X.max(axis=1), 1e-30)
+        """Quantizer steps of each row of X (..., k, n), no finer and no coarser than makes sense."""
+        tops = np.maximum(X.max(axis=-1), 1e-30)
         found: np.ndarray = np.clip(wanted, tops / FINEST, tops)
         return found
 
@@ -173,6 +186,6 @@ def size_of(V: np.ndarray, fit: Factorization, rows: int | None = None) -> int:
         some = slice(first, first + 1024)
         squares += float(np.square(V[some] / most - fit.W[some] @ fit.H).sum())
     coder = RowsCoder(V, fit)
-    sections = coder.quantized(coder.likely_step(squares / V.size)).sections(1)
+    sections = coder.quantized([coder.likely_step(squares / V.size)])[0].sections(1)
     weights = len(sections.pop("weights")) * (1 if rows is None else rows / len(V))
     return round(weights) + sum(map(len, sections.values()))

@@ -27,7 +27,7 @@ from .entropy import LANES, LENGTHS, AdaptiveIntegers, Reader, Writer, bit_lengt
 SIZES = 16  # of neighbours, in bits
 OWN = 8  # planes that have contexts of their own
 PREDICTED, SIGNED, LANE_BITS = 128, 64, 15
-WORK_BYTES = 64  # of memory for an entry, while it is decoded and used
+WORK_BYTES = 80  # of memory for an entry, while it is decoded and used
 MOST = 1 << 33  # of an entry
 TOGETHER = 1 << 16  # entries of a plane whose neighbours are looked at together
 SMALL = 1 << 12  # entries of a plane, up to which the places of its sets are kept

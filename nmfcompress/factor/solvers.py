@@ -20,6 +20,7 @@ import numpy as np
 # was driven to zero grow again, and stays far from denormal floats, even squared and in float32.
 FLOOR = 1e-12
 LEAPS = (10, 20, 40, 80, 160, 320, 640)  # rounds of coordinate descent after which the support is tried as it stands
+PIVOTS = 4  # steps from near the minimizer, of which one is enough for most
 RIDGE = 1e-13  # relative to G's diagonal: collinear parts have a minimizer too, if not just one
 EMPTY = 1e-20  # relative to the largest part, squared: FLOOR squared and some more
 STOP = 0.1  # an inner step below this fraction of the first one ends the repeats (Gillis and Glineur 2012)
@@ -111,14 +112,13 @@ def _coordinates(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> list[tuple[np.n
 
 
 def _used(G: np.ndarray) -> np.ndarray:
-    """Which parts are there, (k,) bool: one at the floor would ask for codes beyond all measure."""
-    diagonal = G.diagonal()
-    return diagonal > max(EMPTY * float(diagonal.max()), float(np.finfo(G.dtype).tiny))
+    """Which parts are there, (..., k) bool: one at the floor would ask for codes beyond all measure."""
+    diagonal = G.diagonal(axis1=-2, axis2=-1)
+    used: np.ndarray = diagonal > np.maximum(EMPTY * diagonal.max(axis=-1, keepdims=True), np.finfo(G.dtype).tiny)
+    return used
 
 
-def exact(
-    X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000, near: bool = False
-) -> np.ndarray:
+def exact(X: np.ndarray, A: np.ndarray, G: np.ndarray, tol: float | None = None, most: int = 1000) -> np.ndarray:
     """The minimizer itself, to tolerance: non-negative least squares by cyclic coordinate descent.
 
     Each coordinate takes its own minimum in turn (the rule of `hals`); columns that have settled leave the iteration.
@@ -133,8 +133,6 @@ def exact(
         float32 can tell, 3e-6.
     most : int
         Most rounds.
-    near : bool
-        X is nearly the minimizer: the equations of its entries above zero are tried after the first round.
     """
     tol = tol or (1e-6 if X.dtype == np.float64 else 3e-6)
     x, a = X.copy(), A
@@ -147,8 +145,10 @@ def exact(
             np.maximum(target - others @ x, 0, out=row)
         before -= x
         moved = np.einsum("kp,kp->p", before, before) > tol**2 * np.einsum("kp,kp->p", x, x)
-        if (done in LEAPS or (near and done == 1)) and moved.any():
-            moved &= ~_leap(x, a, G)
+        if done in LEAPS and moved.any():
+            y, right = _leap(x, a, G)
+            x[:, right] = y[:, right]
+            moved &= ~right
         left = np.count_nonzero(moved)
         if not left:
             break
@@ -160,27 +160,66 @@ def exact(
     return solution
 
 
-def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, slack: float = 1e-9) -> np.ndarray:
-    """Put the columns of x to the minimizer on their own support where that is the minimizer; which ones, (p,) bool."""
-    k, p = x.shape
-    a, G = a.astype(np.float64), G.astype(np.float64)
-    right, used = np.zeros(p, dtype=bool), _used(G)
-    for first in range(0, p, max(1, 2**21 // k**2)):
-        part = slice(first, first + max(1, 2**21 // k**2))
-        free = (x[:, part] > 0).T & used
-        systems = np.where(free[:, :, None] & free[:, None, :], G, 0.0)
-        diagonals = systems.reshape(-1, k * k)[:, :: k + 1]  # a view
-        diagonals += ~free + RIDGE * np.trace(G) / k
-        try:
-            y = np.linalg.solve(systems, np.where(free, a[:, part].T, 0.0)[:, :, None])[:, :, 0]
-        except np.linalg.LinAlgError:
-            continue
-        least = -slack * np.abs(a[:, part]).max(axis=0)[:, None]
-        slope = y @ G - a[:, part].T
-        met = ((y >= 0) & np.where(free, np.abs(slope) <= -least, slope >= least)).all(axis=1)
-        x[:, part] = np.where(met & used[:, None], y.T, x[:, part])
-        right[part] = met
-    return right
+def exact_near(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> np.ndarray:
+    """The minimizers of several problems at once, to which X, (s, k, p), is near already; A (s, k, p), G (s, k, k).
+
+    By block principal pivoting, which takes few steps from there: the equations of the entries above zero are solved,
+    and where that is not the minimizer, entries below zero go and those that would rise come in (Kim and Park, "Fast
+    nonnegative matrix factorization: an active-set-like method and comparisons", SIAM J. Sci. Comput. 33, 2011). What
+    is left after PIVOTS steps is for `exact`.
+    """
+    found, right = _leap(X, A, G, PIVOTS)
+    for problem in np.flatnonzero(~right.all(axis=-1)):
+        found[problem] = exact(X[problem], A[problem], G[problem])
+    return found
+
+
+def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, pivots: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The minimizers on the support of x, (..., k, p), and which of them are those of all, (..., p) bool.
+
+    Those that are not are tried again on the support that they tell, until that has been tried `pivots` times.
+    """
+    k, p = x.shape[-2:]
+    G = G.astype(np.float64).reshape(-1, k, k)
+    used, ridged = _used(G), G + (RIDGE / k * np.trace(G, axis1=1, axis2=2))[:, None, None] * np.eye(k)
+    columns, wanted = (np.swapaxes(one, -1, -2).reshape(-1, k) for one in (x, a))  # one after the other
+    solution, right = columns.copy(), np.zeros(len(columns), dtype=bool)
+    for first in range(0, len(columns), together := max(1, 2**21 // k**2)):
+        places = np.arange(first, min(first + together, len(columns)))
+        free = columns[places] > 0
+        for _ in range(pivots):
+            problem = places // p
+            free &= used[problem]
+            y, slope, met = _on_support(free, wanted[places].astype(np.float64), ridged, problem)
+            right[places] = met
+            solution[places] = np.where(met[:, None] & used[problem], y, solution[places])
+            if met.all():
+                break
+            left = ~met
+            free, places = np.where(free, y > 0, slope < 0)[left], places[left]
+    shape = (*x.shape[:-2], p)
+    return np.swapaxes(solution.reshape(*shape, k), -1, -2), right.reshape(shape)
+
+
+def _on_support(
+    free: np.ndarray, a: np.ndarray, G: np.ndarray, problem: np.ndarray, slack: float = 1e-9
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The minimizer where `free`, (p, k), of each a, (p, k), with the G (s, k, k) of its problem; its slope everywhere;
+    and whether it is the minimizer of all.
+    """
+    k = a.shape[1]
+    own = G if len(G) == 1 else G[problem]
+    systems = own * (free[:, :, None] & free[:, None, :])
+    diagonals = systems.reshape(-1, k * k)[:, :: k + 1]  # a view
+    diagonals += ~free
+    try:
+        y = np.linalg.solve(systems, (a * free)[:, :, None])[:, :, 0]
+    except np.linalg.LinAlgError:
+        return np.zeros_like(a), np.zeros_like(a), np.zeros(len(a), dtype=bool)
+    slope = (y @ G[0] if len(G) == 1 else (y[:, None] @ own)[:, 0]) - a
+    enough = slack * np.abs(a).max(axis=1, keepdims=True)
+    met = ((y >= 0) & (slope >= -enough) & (~free | (slope <= enough))).all(axis=1)
+    return y, slope, met
 
 
 @dataclass(frozen=True)

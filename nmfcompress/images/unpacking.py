@@ -9,8 +9,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..errors import InputError
+
 CHUNK = 2**20
 PACKED = 2**16  # input of a gzip: small, for it is read again for each of its members
+MEMBERS, MEMBER = 10_000, 512  # of a gzip that may be tiny, and bytes that the others hold: writers give each 64 KB
 
 
 def fill(read: Callable[[int], bytes], nbytes: int) -> np.ndarray[Any, Any]:
@@ -30,6 +33,7 @@ class Gunzip:
         file.seek(0)
         self._file = file
         self._inflate = zlib.decompressobj(wbits=31)
+        self._members = 1
         self.count = 0  # bytes handed out
         self.cut = False  # True when the file ended before the stream did
 
@@ -55,6 +59,9 @@ class Gunzip:
         while not (packed := packed.lstrip(b"\0")):
             if not (packed := self._file.read(PACKED)):
                 return False
+        self._members += 1
+        if self._members > MEMBERS + self.count // MEMBER:
+            raise InputError(f"is a gzip of over {self._members - 1:,} members with hardly a byte in each")
         self._file.seek(-len(packed), io.SEEK_CUR)  # to be read again, by the new stream
         self._inflate = zlib.decompressobj(wbits=31)
         return True

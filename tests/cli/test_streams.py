@@ -191,6 +191,13 @@ def test_stdin_empty(here, command):
     one_line(done.stderr.decode(), "nmfc: -: ", "empty")
 
 
+@pytest.mark.parametrize("given", ["/dev/zero", "- < /dev/zero", "/dev/stdin < /dev/urandom"])
+def test_a_device_never_ends(here, given):
+    done = shell(here, f"nmfc compress {given} -k 2")
+    assert done.returncode == 1
+    one_line(done.stderr.decode(), "is a device, expected a file or a pipe")
+
+
 def test_an_empty_list(here):
     done = shell(here, "nmfc compress --files-from - -k 2 < /dev/null")
     assert done.returncode == 2
@@ -367,6 +374,12 @@ def test_interrupted_between_two_inputs_the_log_has_the_first(here):
         assert process.wait(60) == 130
     assert written(here / "nmfc-out") == ["a.png", "loss.csv"]
     assert {row["input"] for row in log(here / "nmfc-out")} == {"a.png"}
+
+
+def test_a_picture_and_json_do_not_share_the_file_that_stdout_is(here):
+    done = shell(here, f"nmfc compress a.png {FAST} -f -o b.png --json > b.png")
+    assert (done.returncode, (here / "b.png").read_bytes()) == (2, b"")
+    one_line(done.stderr.decode(), "-o b.png and --json would both write to stdout")
 
 
 @pytest.mark.parametrize("stdout", ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "/dev/../dev/stdout", "link"])

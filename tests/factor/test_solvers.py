@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 
 from nmfcompress.factor import factorize
-from nmfcompress.factor.solvers import exact, hals, mu
+from nmfcompress.factor.solvers import exact, exact_near, hals, mu
 
 RELATIVE = {np.float32: 1e-5, np.float64: 1e-10}
 BETAS = {"frobenius": 2, "kl": 1, "is": 0}
@@ -155,17 +155,45 @@ SIDES = st.integers(1, 8)
 
 
 @settings(deadline=None, max_examples=60)
-@given(SIDES, SIDES, st.booleans(), st.floats(0, 0.8), st.integers(0, 2**16), st.booleans())
-def test_exact_is_scipys_nnls_row_by_row(m, k, wide, zeros, seed, near):
+@given(SIDES, SIDES, st.booleans(), st.floats(0, 0.8), st.integers(0, 2**16))
+def test_exact_is_scipys_nnls_row_by_row(m, k, wide, zeros, seed):
     """Few rounds settle 2 k or more columns; with only k of them the Gram matrix can be nearly singular."""
     rng = np.random.default_rng(seed)
     n = 2 * k + 2 if wide else k
     V, H = rng.random((m, n)), rng.random((k, n)) * (rng.random((k, n)) >= zeros)
     V[rng.random(m) < 0.2] = 0
-    found = exact(rng.random((k, m)), H @ V.T, H @ H.T, near=near).T
-    assert found.min() >= 0
-    for row, codes in zip(V, found, strict=True):
-        assert np.sum((row - codes @ H) ** 2) <= nnls(H.T, row)[1] ** 2 + (1e-7 if wide else 2e-3) * np.sum(row**2)
+    assert_least(V, exact(rng.random((k, m)), H @ V.T, H @ H.T).T, H, 1e-7 if wide else 2e-3)
+
+
+def assert_least(V, W, H, slack):
+    assert W.min() >= 0
+    for row, codes in zip(V, W, strict=True):
+        assert np.sum((row - codes @ H) ** 2) <= nnls(H.T, row)[1] ** 2 + slack * np.sum(row**2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 4), SIDES, SIDES, st.booleans(), st.floats(0, 0.8), st.booleans(), st.integers(0, 2**16))
+def test_exact_near_is_scipys_nnls_for_each_problem(problems, m, k, wide, zeros, near, seed):
+    """Whether or not it begins near to the minimizers; parts may be empty, rows zero."""
+    rng = np.random.default_rng(seed)
+    n = 2 * k + 2 if wide else k
+    V, H = rng.random((m, n)), rng.random((problems, k, n)) * (rng.random((problems, k, n)) >= zeros)
+    V[rng.random(m) < 0.2] = 0
+    W = rng.random((problems, k, m)) * (rng.random((problems, k, m)) < 0.7)
+    if near:
+        W = np.array([[nnls(parts.T, row)[0] for row in V] for parts in H]).swapaxes(1, 2) * rng.uniform(0.9, 1.1)
+    found = exact_near(W, H @ V.T, H @ H.swapaxes(1, 2))
+    assert found.shape == (problems, k, m)
+    for parts, codes in zip(H, found, strict=True):
+        assert_least(V, codes.T, parts, 1e-7 if wide else 2e-3)
+
+
+def test_exact_near_leaves_the_codes_of_empty_parts(rng):
+    H, W = rng.random((2, 3, 9)), rng.random((2, 3, 5))
+    H[1, 0] = 0
+    found = exact_near(W, H @ rng.random((9, 5)), H @ H.swapaxes(1, 2))
+    np.testing.assert_array_equal(found[1, 0], W[1, 0])
+    assert (found[0, 0] != W[0, 0]).all()
 
 
 def test_exact_gives_the_codes_themselves_where_they_are_unique(rng):

@@ -81,6 +81,10 @@ def test_gzip_that_breaks_off():
     refused(content[:-8] + bytes(8), "broken")
 
 
+def test_a_gzip_of_more_members_than_anyone_writes():
+    refused(gzip.compress(b"", mtime=0) * 10**6, "is a gzip of over 10,000 members with hardly a byte in each")
+
+
 def test_gzip_in_pieces_and_padded():
     array = ramp(3, 28, 28)
     content = idx(array)
