@@ -3,8 +3,8 @@
     python tests/ends.py [--only PYTHON-END] [PYTEST ARGUMENTS]       make ends ARGS="tests/codec -x"
 
 The oldest are the lower bounds of the required packages, read from pyproject.toml; what the tests need besides is as
-new as goes with them. Environments are made in .venv/ends and kept. A Python that is not here, or has no wheels of
-those versions, is named and passed over.
+new as goes with them. Environments are made in .venv/ends and kept, the newest brought up to date. A Python that is not
+here, or has no wheels of those versions, is named and passed over.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def made(version: str, end: str) -> Path | str:
     """The Python of the environment for one end; or why there is none."""
     folder = ROOT / ".venv/ends" / f"{version}-{end}"
     python, ready = folder / "bin/python", folder / "ready"
-    if ready.exists() and ready.read_text() == str(ENDS[end]):
+    kept = ready.exists() and ready.read_text() == str(ENDS[end])
+    if kept and end == "oldest":
         return python
-    base = interpreter(version)
-    if base is None:
-        return f"no Python {version} here"
-    subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
+    if not kept:
+        base = interpreter(version)
+        if base is None:
+            return f"no Python {version} here"
+        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
     pip = [python, "-m", "pip", "install", "-q", "--only-binary", ":all:", "--upgrade"]
     if subprocess.run([*pip, *ENDS[end], "-e", f"{ROOT}[dev]"]).returncode:
         return "these versions have no wheels for it, or do not go together"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
-import stat
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ..errors import UsageError
-from ..images.files import descriptor, display, file_id
+from ..images.files import descriptor, display, file_id, is_file
 
 NAMES = {"basis_from", "file", "files_from", "folder", "mask"}  # options that take one
 
@@ -42,6 +40,6 @@ def checked(body: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_stdout(path: str) -> bool:
     try:
-        return descriptor(path) == 1 or (stat.S_ISREG(os.stat(1).st_mode) and file_id(path) == file_id(1))
+        return descriptor(path) == 1 or (is_file(1) and file_id(path) == file_id(1))
     except (OSError, ValueError):
         return False

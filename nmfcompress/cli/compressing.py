@@ -7,7 +7,6 @@ finished (written, and said). Preparing runs ahead of finishing, and so says not
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -31,7 +30,7 @@ from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
 from .making import Job, Made, make, matrix_of, png
 from .outputs import Outputs, check_file, stems
-from .processes import Processes
+from .processes import MOST, Processes
 from .streams import check_stdout
 
 GALLERY_ROWS, GALLERY_SAMPLES = 200, 2**25  # images, and pixel values, in the picture of a whole archive
@@ -108,7 +107,9 @@ def run(
     console = Console(talk)
     limits, outputs = limits_of(reading.max_memory, reading.max_pixels), Outputs(writing, found, *reading.beside)
     with console, Log() as log:
-        work = Run(fit, reading, selection, writing, limits, outputs, found, stems(found), console, log)
+        work = Run(
+            fit, reading, selection, writing, limits, outputs, found, stems(found, bool(writing.plot)), console, log
+        )
         console.remarks(passed)
         if writing.report is not None and outputs.wanted([writing.report.path]):
             work.report = Gathered()
@@ -128,7 +129,7 @@ def _all(work: Run) -> None:
     count = len(found) if len(found) > 1 else first.doing.count
     several, jobs = count > 1, work.fit.jobs or cores()
     if several:
-        work.fit = replace(work.fit, jobs=max(1, jobs // count))
+        work.fit = replace(work.fit, jobs=max(1, jobs // min(count, MOST)))
     work_on = make if several else partial(make, on_sweep=console.on_sweep)
     with Processes(jobs if several else 1, work_on, work.limits.max_memory) as processes:
         if several:
@@ -303,7 +304,7 @@ def _finish(
     """Write what was made of a picture, and say it."""
     source, console = doing.source, work.console
     for what, path in paths.items():
-        _write(work, path, made.files[what])
+        work.outputs.write(path, made.files[what])
     console.notes(source.path, made.lost)
     work.count += 1
     curve = Curve(display(source.path), item.image, item.label, made.records)
@@ -341,14 +342,6 @@ def _rows_only(packing: Packing, reading: Reading) -> None:
 def _beside(item: Item, outcome: Outcome) -> str:
     label = f"label {item.label}\n" if item.label is not None else ""
     return f"{label}image {item.image}\nloss {outcome.loss:.3f}\n{outcome.likeness}"
-
-
-def _write(work: Run, path: str, data: bytes) -> None:
-    if path != STDIN:
-        work.outputs.write(path, data)
-        return
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def _single(file: str, writing: Writing, talk: Talk, found: list[Source]) -> Writing:

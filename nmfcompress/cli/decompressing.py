@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import zipfile
 from collections import deque
@@ -33,7 +32,7 @@ from .containers import chosen, holds, mode_in, opened, origin_of, pieces
 from .inputs import STDIN, Source, sources
 from .naming import names_of, renamed
 from .outputs import Outputs, check_file, stems
-from .streams import check_stdout, tell
+from .streams import check_stdout, give, tell
 
 ARRAYS = ("npz", "npy")  # kinds that hold all pictures, as they were
 NAME_BYTES = 400  # that go with each picture that becomes a file
@@ -301,11 +300,11 @@ class _Plain:
     """stdout as a stream that only goes forward: a shell may have opened it to append."""
 
     def write(self, data: Any) -> int:
-        sys.stdout.buffer.write(data)
+        give(data, flush=False)
         return memoryview(data).nbytes
 
     def flush(self) -> None:
-        sys.stdout.buffer.flush()
+        give(b"")
 
 
 @contextmanager

@@ -101,7 +101,11 @@ def sources(
             below = os.path.basename(os.path.abspath(path)) if len(folders) > 1 else ""
             inside, others = _walked(path, below, folder, reading.recursive)
             if not inside:
-                notes.append(f"{path}: no pictures in it")
+                out = os.path.realpath(path) == os.path.realpath(folder)
+                what = (
+                    "passed over, it is the folder for the outputs (pass another by -O)" if out else "no pictures in it"
+                )
+                notes.append(f"{path}: {what}")
             if others:
                 more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
                 notes.append(f"{path}: passed over {others[0]}{more}, by the ending no picture")

@@ -12,7 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import NmfcError
-from .streams import Terminated, discard, interrupted, tell
+from .streams import Terminated, buffer_stdout, discard, interrupted, tell
 
 COMMANDS = {  # command: its module in this folder
     "compress": "compress",
@@ -106,6 +106,7 @@ def main(args: list[str] | None = None) -> NoReturn:
             os.fstat(closed)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+    buffer_stdout()
     argv = sys.argv[1:] if args is None else args
     code = _run(argv)
     try:

@@ -45,7 +45,12 @@ _COURSE = (
     ),
 )  # fmt: skip
 _SEED = click.option("--seed", type=int, default=0, show_default=True, help="Of the random start.")
-_JOBS = click.option("-j", "--jobs", type=int, help="Cores to use; the result is the same.  [default: all]")
+_JOBS = click.option(
+    "-j",
+    "--jobs",
+    type=int,
+    help="Cores to use, for several pictures at most 16 processes; the result is the same.  [default: all]",
+)
 _FIT = (
     *_COURSE,
     click.option("--inner", type=int, help="Inner repeats; 1 is the plain rule.  [default: while they pay]"),

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..errors import OutputError, UsageError, about
-from ..images.files import display, file_id, fit_name, locked, make_folder, output_errors, write_bytes
+from ..images.archives import labels_beside
+from ..images.files import FileId, display, file_id, fit_name, is_file, locked, make_folder, output_errors, write_bytes
 from ..images.files import writing as written_whole
 from ..images.saving import KINDS
 from ..report.records import Curve, Log
 from ..settings import Writing
 from .inputs import STDIN, Source
+from .streams import give
 
 FORMATS = {name: kind.format for name, kind in KINDS.items()} | {name: name for name in ("nmfc", "npz", "npy")}
 
@@ -40,17 +42,23 @@ class Outputs:
     ----------
     writing : Writing
     sources : sequence of Source
-        The inputs: none of them is ever written to.
+        The inputs: none of them is ever written to, nor are labels beside them.
     *also : str or None
         More files that are none of the inputs, but read.
+
+    Raises
+    ------
+    OutputError
+        The output is stdout, and stdout an input.
     """
 
     def __init__(self, writing: Writing, sources: Sequence[Source], *also: str | None):
         self.writing = writing
-        paths = [source.path for source in sources if source.path != STDIN] + [
-            path for path in also if path not in (None, STDIN)
-        ]
-        self.inputs = {found for path in paths if (found := file_id(path)) is not None}
+        paths = [path for path in (*(source.path for source in sources), *also) if path]
+        paths += [labels for path in paths if (labels := labels_beside(path))]
+        self.inputs = {found for path in paths if (found := _input_id(path)) is not None}
+        if writing.file == STDIN and _regular_id(1) in self.inputs:
+            raise OutputError("is an input, which is never overwritten", "stdout")
         self._claimed: set[str] = set()
         self._made: set[str] = set()  # folders
 
@@ -112,7 +120,10 @@ class Outputs:
             make_folder(os.path.dirname(path))
 
     def write(self, path: str, data: bytes) -> None:
-        """Write one output, whole or not at all."""
+        """Write one output, whole or not at all; or to stdout."""
+        if path == STDIN:
+            give(data)
+            return
         folder = os.path.dirname(path)
         if folder and folder not in self._made:
             make_folder(folder)
@@ -140,6 +151,15 @@ class Outputs:
         return path
 
 
+def _input_id(path: str) -> FileId | None:
+    return file_id(path) if path != STDIN else _regular_id(0)
+
+
+def _regular_id(descriptor: int) -> FileId | None:
+    """`file_id` of what a shell has redirected to a file: a device may well be both input and output."""
+    return file_id(descriptor) if is_file(descriptor) else None
+
+
 @contextmanager
 def _lines_of(path: str) -> Iterator[Iterable[str]]:
     """The lines of a log that is there already; anything but a regular file is none."""
@@ -156,13 +176,13 @@ def _lines_of(path: str) -> Iterator[Iterable[str]]:
         yield file
 
 
-def stems(sources: Sequence[Source]) -> dict[Source, str]:
+def stems(sources: Sequence[Source], plotted: bool = False) -> dict[Source, str]:
     """A stem for each source, its full name where two in one folder share one.
 
     Raises
     ------
     UsageError
-        Even the full names are the same, or one's picture is another's basis or comparison.
+        Even the full names are the same, or one's picture is another's basis or comparison, or what is `plotted`.
     """
     by_stem: dict[tuple[str, str], list[Source]] = defaultdict(list)
     for source in sources:
@@ -170,6 +190,8 @@ def stems(sources: Sequence[Source]) -> dict[Source, str]:
     chosen = {s: s.stem if len(same) == 1 else s.name for same in by_stem.values() for s in same}
     taken: dict[tuple[str, str], Source] = {}
     for source, stem in chosen.items():
+        if plotted and (source.folder, stem) == ("", "loss"):
+            raise UsageError(f"{display(source.path)} and --plot would both write loss.png (pass --no-plot)")
         for ending in ("", ".basis", ".compare"):
             key = (source.folder, stem + ending)
             if key in taken:

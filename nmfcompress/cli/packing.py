@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -106,7 +105,7 @@ def pack(
             with about(display(name)):
                 names = hints.own_names(content, found, file, inputs)
                 coded, notes = _coded(content, fit, packing, limits, origin, console, name, names)
-            _write(outputs, file, coded.data)
+            outputs.write(file, coded.data)
             packed = _said(content, coded, packing, name, time.perf_counter() - began, (file,), notes)
             console.finished += 1
             if talk.json:
@@ -260,11 +259,3 @@ def _said(
         name, coded.mode, n, w, h, mode, images.dtype.name, coded.rank, coded.size, 8 * coded.size / (n * h * w),
         raw / coded.size, coded.psnr_db, packing.basis_from, round(seconds, 4), coded.sections, outputs, notes,
     )  # fmt: skip
-
-
-def _write(outputs: Outputs, file: str, data: bytes) -> None:
-    if file != STDIN:
-        outputs.write(file, data)
-        return
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()

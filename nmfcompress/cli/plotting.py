@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -60,7 +59,7 @@ def run(inputs: tuple[str, ...], drawing: Drawing, writing: Writing, talk: Talk)
         names = [display(source.path) for source in found]
         data, count, notes = _draw(kind, names, contents, drawing, ending)
         console.notes(path, notes)
-        _write(outputs, path, data)
+        outputs.write(path, data)
         console.finished += 1
         done = Drawn(kind, tuple(source.path for source in found), count, (path,), notes), path
     code = console.close(None)
@@ -153,11 +152,3 @@ def _draw(
         )
         notes += [f"{where}: {drawing.y} 0 has no place on a logarithmic axis"] if zeros else []
     return plots.run_curves(runs, drawing.x, drawing.y, log, ending), len(every), tuple(notes)
-
-
-def _write(outputs: Outputs, path: str, data: bytes) -> None:
-    if path != STDIN:
-        outputs.write(path, data)
-        return
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()

@@ -24,6 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import InputError
 
+MOST = 16  # processes: the one that hands out the pieces has three open files for each, and is kept busy by so many
 AHEAD = 3  # pieces that are prepared, under way or waiting for those before them, for each process
 STOPPING = {signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
@@ -77,7 +78,7 @@ class _Worker:
 
 
 class Processes(Generic[Result]):
-    """Work in at most `count` processes, or in this one when that is 1. To be entered: on leaving all of them end.
+    """Work in at most `count` processes, and at most MOST, or in this one when that is 1. On leaving all of them end.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ class Processes(Generic[Result]):
     """
 
     def __init__(self, count: int, work: Callable[[Any], Result], room: int):
-        self._count, self._work, self._room = count, work, room
+        self._count, self._work, self._room = min(count, MOST), work, room
         self._workers: list[_Worker] = []
 
     def __enter__(self) -> Processes[Result]:
@@ -144,9 +145,11 @@ class Processes(Generic[Result]):
             if used > self._room and turn is not ahead[0]:
                 return
             idle = next((worker for worker in self._workers if worker.turn is None), None)
-            if idle is None and len(self._workers) == self._count:
+            if idle is None and len(self._workers) < self._count:
+                idle = self._start()
+            if idle is None:
                 return
-            self._hand(turn, idle or self._start())
+            self._hand(turn, idle)
 
     def _hand(self, turn: _Turn[Any], worker: _Worker) -> None:
         """Give a piece to a process; to another one, once, should that have been killed while it had nothing to do."""
@@ -155,7 +158,11 @@ class Processes(Generic[Result]):
             worker.pipe.send(turn.step.job)
         except OSError:
             self._end(worker)
-            worker = self._start()
+            another = self._start()
+            if another is None:
+                turn.sent = False
+                return
+            worker = another
             try:
                 worker.pipe.send(turn.step.job)
             except OSError:
@@ -175,22 +182,29 @@ class Processes(Generic[Result]):
             except (EOFError, OSError):
                 turn.answer = None, InputError(f"the process at work on it {self._end(worker)}")
 
-    def _start(self) -> _Worker:
-        here, there = multiprocessing.Pipe()
+    def _start(self) -> _Worker | None:
+        """One more process; None where there are some, and no more can be had: from then on these are all."""
         context: Any = multiprocessing.get_context("fork" if FORKS else "spawn")
-        others = [here, *(worker.pipe for worker in self._workers)] if FORKS else []  # it must not hold them open
-        process = context.Process(target=_serve, args=(there, self._work, others), daemon=True)
+        ends: list[Connection] = []
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until it has its own answer to them
         try:
+            ends += multiprocessing.Pipe()
+            here, there = ends
+            others = [here, *(worker.pipe for worker in self._workers)] if FORKS else []  # it must not hold them open
+            process = context.Process(target=_serve, args=(there, self._work, others), daemon=True)
             with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
                 process.start()  # threads that only draw a bar are no reason not to fork
+            there.close()
             self._workers.append(_Worker(process, here))
         except OSError as error:
-            here.close()
-            raise InputError(f"cannot start a process: {error.strerror} (pass a smaller -j)") from error
+            for end in ends:
+                end.close()
+            if not self._workers:
+                raise InputError(f"cannot start a process: {error.strerror} (pass a smaller -j)") from error
+            self._count = len(self._workers)
+            return None
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            there.close()
         return self._workers[-1]
 
     def _end(self, worker: _Worker) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import click
 
@@ -79,6 +80,22 @@ def check_stdout(what: str, talk: Talk) -> None:
         raise InputError("is closed", "stdout")
     if sys.stdout.isatty():
         raise UsageError(f"{what} not written to a terminal (redirect stdout, or use -o FILE)")
+
+
+def give(data: Any, flush: bool = True) -> None:
+    """Write bytes to stdout, all of them."""
+    sys.stdout.buffer.write(data)
+    if flush:
+        sys.stdout.buffer.flush()
+
+
+def buffer_stdout() -> None:
+    """Give stdout the buffer that PYTHONUNBUFFERED takes away: without one a write may end halfway, and not say so."""
+    bare = sys.stdout
+    if isinstance(bare, io.TextIOWrapper) and isinstance(bare.buffer, io.RawIOBase):
+        encoding, errors = bare.encoding, bare.errors
+        buffered = io.BufferedWriter(cast(io.RawIOBase, bare.detach()))
+        sys.stdout = io.TextIOWrapper(buffered, encoding, errors, write_through=True)
 
 
 def discard(descriptor: int) -> None:

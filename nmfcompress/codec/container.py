@@ -13,9 +13,9 @@
 Sections are 1 head, 2 parts, 3 curve, 4 contexts, 5 codes, 6 origin, 7 scales, 8 weights, 9 maps, 10 patches, 64 meta.
 
 A varint has 7 bits a byte, the lowest first; all bytes but the last have bit 7 set, and it has no more bytes than it
-needs. Sections stand in rising order of their numbers, each at most once. One numbered 128 or above may be skipped by
-who does not know it; any other unknown number is refused, and so are bytes after the end. A reader of version N reads
-all before it; a file of a later version is refused by name.
+needs. There are at most 64 sections, in rising order of their numbers, each at most once. One numbered 128 or above may
+be skipped by who does not know it; any other unknown number is refused, and so are bytes after the end. A reader of
+version N reads all before it; a file of a later version is refused by name.
 
 Every single flipped bit and every truncation is found: each byte is under one checksum, nearly all under two.
 """
@@ -116,7 +116,7 @@ def read_listing(data: bytes, size: int) -> Listing:
         raise InputError("is damaged: its version is 0")
     mode, count = fields.byte(), fields.byte()
     if count > MOST_SECTIONS:
-        raise InputError(f"is damaged: it says that it has {count} sections")
+        raise InputError(f"is damaged: it says that it has {count} sections (at most {MOST_SECTIONS})")
     listed = [(fields.byte(), fields.varint(), fields.number(4)) for _ in range(count)]
     if fields.number(4) != zlib.crc32(data[: fields.place - 4]):
         raise InputError("is damaged: the checksum of its header is wrong")

@@ -310,21 +310,27 @@ def _labels_of(entry: Entry, entries: list[Entry], limits: Limits, log: _Log) ->
     return None
 
 
-def _labels_beside(source: Source, entry: Entry, limits: Limits, log: _Log) -> Array | None:
-    """The labels of an IDX file, from the file that MNIST's naming puts beside it."""
-    folder, name = os.path.split(source.path or "")
+def labels_beside(path: str) -> str | None:
+    """The file of labels that MNIST's naming puts beside a file of images: train-labels-idx1-ubyte, packed or not."""
+    folder, name = os.path.split(path)
     twin = re.sub(r"idx\d", "idx1", name.replace("images", "labels")).removesuffix(".gz")
-    if twin == name.removesuffix(".gz") or len(entry.shape) < 2:
+    if twin == name.removesuffix(".gz"):
         return None
-    for candidate in (twin, twin + ".gz"):
-        path = os.path.join(folder, candidate)
-        if os.path.isfile(path):
-            with _labels_may_fail(candidate, log), broken("an IDX file"), _opened(path, limits) as (opened, kind):
-                labels = _read_labels(DOORS[kind](opened)[0], entry, limits)
-                if len(labels) != entry.shape[0]:
-                    raise InputError(f"{len(labels):,} labels for {entry.shape[0]:,} images")
-                log.assumed.append(f"labels from {candidate}")
-                return labels
+    return next(filter(os.path.isfile, (os.path.join(folder, twin + ending) for ending in ("", ".gz"))), None)
+
+
+def _labels_beside(source: Source, entry: Entry, limits: Limits, log: _Log) -> Array | None:
+    """The labels of an IDX file."""
+    path = labels_beside(source.path or "") if len(entry.shape) > 1 else None
+    if path is None:
+        return None
+    name = os.path.basename(path)
+    with _labels_may_fail(name, log), broken("an IDX file"), _opened(path, limits) as (opened, kind):
+        labels = _read_labels(DOORS[kind](opened)[0], entry, limits)
+        if len(labels) != entry.shape[0]:
+            raise InputError(f"{len(labels):,} labels for {entry.shape[0]:,} images")
+        log.assumed.append(f"labels from {name}")
+        return labels
     return None
 
 

@@ -144,6 +144,14 @@ def file_id(path: str | os.PathLike[str] | int) -> FileId | None:
     return status.st_dev, status.st_ino
 
 
+def is_file(path: str | int) -> bool:
+    """Whether there is a regular file at `path`, or behind a descriptor."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def fit_name(stem: str, suffix: str) -> str:
     """`stem + suffix` as a file name of at most 255 bytes.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import time
@@ -86,6 +87,37 @@ def test_stdout_is_full(here, command):
     done = shell(here, f"{command} >/dev/full")
     assert done.returncode == 1
     one_line(done.stderr.decode(), "nmfc: stdout: No space left on device")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    "words", ["compress a.png -o - --to png -k 2", "compress a.png -o - --step 1", "info b.nmfc --json", "rank -h"]
+)
+)
+def test_stdout_is_full_halfway(here, monkeypatch, words, unbuffered):
+    """Where Python keeps no buffer (as in many containers) a write that is cut short is none that fails."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    assert real(here, "compress", "a.png", "-o", "b.nmfc", "--step", 9).returncode == 0
+    half = len(real(here, *words.split()).stdout) // 2
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (half, half))
+
+    with open(here / "out", "wb") as out:
+        done = real(here, *words.split(), stdout=out, stderr=subprocess.PIPE, preexec_fn=limited)
+    assert done.returncode == 1
+    one_line(done.stderr.decode(), "nmfc: stdout: File too large")
+    assert (here / "out").stat().st_size == half
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_all_that_goes_to_stdout_arrives(here, monkeypatch, unbuffered):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    picture(here / "b.png", size=(400, 300))
+    done = shell(here, f"nmfc compress b.png {FAST} -o - --to png | (sleep 1; cat) > c.png; nmfc compress b.png {FAST}")
+    assert done.returncode == 0
+    assert (here / "c.png").read_bytes() == (here / "nmfc-out/b.png").read_bytes()
 
 
 def test_full_disk_as_a_file(here):
