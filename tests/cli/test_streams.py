@@ -91,9 +91,7 @@ def test_stdout_is_full(here, command):
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-@pytest.mark.parametrize(
     "words", ["compress a.png -o - --to png -k 2", "compress a.png -o - --step 1", "info b.nmfc --json", "rank -h"]
-)
 )
 def test_stdout_is_full_halfway(here, monkeypatch, words, unbuffered):
     """Where Python keeps no buffer (as in many containers) a write that is cut short is none that fails."""
