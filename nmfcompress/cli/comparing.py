@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 import numpy as np
 
+from ..codec.collection import coding_bytes
+from ..codec.header import Header
 from ..errors import UsageError
 from ..images.archives import Stack
 from ..images.files import display
@@ -19,7 +21,7 @@ from ..report.compare import Comparison, compare
 from ..report.pages import of_comparison
 from ..report.rates import rates_of
 from ..report.rivals import Codec, codecs_for
-from ..settings import Comparing, Reading, Selection, Talk, Writing
+from ..settings import Coding, Comparing, Reading, Selection, Talk, Writing
 from .console import Console
 from .inputs import sources
 from .learning import name_of, read_collection
@@ -27,6 +29,7 @@ from .outputs import Outputs
 from .streams import tell
 
 FLOOD = 2**24  # pixel values that are compared without being asked for: minutes, not hours
+MOST_OF_ROOT = 4  # parts that a stack is given, at most, times the root of the number of images
 FILES = ("compare.csv", "compare.json", "compare.png")
 PLOT = "rates.png"
 
@@ -53,7 +56,7 @@ def run(
             console.passed_over += 1
             return console.close(None)
         stack = read_collection(found, name, reading, selection, limits, console, alone=True)
-        images = _loaded(name, stack, selection, limits)
+        images = _loaded(name, stack, selection, limits, comparing.codecs)
         codecs, notes = codecs_for(images, comparing.codecs)
         console.notes(name, notes)
         places = compared.shown_images(images.shape, writing.show)
@@ -81,16 +84,22 @@ def run(
     return code
 
 
-def _loaded(name: str, stack: Stack, selection: Selection, limits: Limits) -> np.ndarray:
+def _loaded(name: str, stack: Stack, selection: Selection, limits: Limits, families: Sequence[str]) -> np.ndarray:
     """The images in memory, unless they are too many to be put through every codec several times unasked."""
     n, h, w = stack.images.shape[:3]
     values = math.prod(stack.images.shape)
+    held = values * stack.images.dtype.itemsize
     if values > FLOOD and n > 1 and selection.limit is None:
         raise UsageError(
             f"{display(name)}: {n:,} images of {w}x{h} are many for every codec at every rate "
             f"(take the first ones by --limit, such as --limit {max(1, FLOOD * n // values)})"
         )
-    limits.admit(values * WORK_BYTES, f"comparing {n:,} images of {w} x {h}")
+    needs = values * WORK_BYTES
+    if "nmfc" in families:
+        header, rank = Header(tuple(stack.images.shape), stack.images.dtype), min(n, MOST_OF_ROOT * math.isqrt(n))
+        ways = ["patches", *(["stack"] if n > 1 else [])]
+        needs = max(needs, *(held + coding_bytes(header, Coding(rank, arrangement=way)) for way in ways))
+    limits.admit(needs, f"comparing {n:,} images of {w} x {h}")
     images: np.ndarray = stack.images[:]
     return images
 

@@ -278,7 +278,7 @@ def _prepared(
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
     m, n = matrix_of(picture)
     # a rank above both is refused by the core
-    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths)
+    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths, picture.pixels.itemsize > 4)
     if len(work.found) == doing.count == 1:
         later.append(partial(console.bar, source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts))
     kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)

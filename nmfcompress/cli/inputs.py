@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -128,19 +129,19 @@ def stdin_bytes(limits: Limits) -> bytes:
 
 def _piped(file: BinaryIO, name: str, limits: Limits) -> bytes:
     """What comes through a pipe, which can be read once only."""
-    data = bytearray()
+    data = io.BytesIO()  # which gives its bytes away uncopied
     try:
         while part := file.read(2**20):
-            if not data and _is_device(file):
+            if not data.tell() and _is_device(file):
                 raise InputError("is a device, expected a file or a pipe", name)
-            data += part
-            if len(data) > limits.max_memory:
+            data.write(part)
+            if data.tell() > limits.max_memory:
                 raise TooLarge(limits.too_long(), name)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", name) from None
-    if not data:
+    if not data.tell():
         raise InputError("nothing in it: an empty file", name)
-    return bytes(data)
+    return data.getvalue()
 
 
 def _is_device(file: BinaryIO) -> bool:

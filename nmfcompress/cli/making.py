@@ -63,7 +63,8 @@ class Job:
     def needs(self) -> int:
         """Bytes that the picture and the work on it take."""
         m, n = matrix_of(self.item.picture)
-        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted)
+        wide = self.item.picture.pixels.itemsize > 4
+        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted, wide)
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,18 @@ def _parts(found: PictureFit, rank: int) -> np.ndarray:
     """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
     explained = found.fit.explained()
     shown = min(rank, SHEET_PARTS)
-    panels = (montage.fitted(montage.stretch(found.part(j)), shown) for j in range(shown))  # small ones are kept
+    panels = (montage.fitted(_stretched(found.part(j)), shown) for j in range(shown))  # small ones are kept
     tiles = [montage.Tile(panel, f"part {j}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
     h, w = found.reconstruction.shape[:2]
     columns = montage.even_columns(shown, h / w) if shown > 3 else shown
     more = f" · the first {shown} of {rank}" if rank > shown else ""
     words = f"rank-1 parts, whose sum is the reconstruction{more} · each scaled to its own maximum · {montage.PERCENT}"
     return montage.sheet(tiles, columns, words)
+
+
+def _stretched(part: np.ndarray) -> np.ndarray:
+    """A part to its own maximum; the array is used up."""
+    return montage.stretch(part, out=part)
 
 
 def _compared(picture: Picture, found: PictureFit, outcome: Outcome) -> np.ndarray:

@@ -220,7 +220,7 @@ def _coded(
         limits.admit(pixels.size * WORK_BYTES, f"a picture of {pixels.shape[1]} x {pixels.shape[0]}")
         if _factorizes(coding):
             m, n = len(pixels), pixels[0].size
-            limits.admit_rows(m, n, min(coding.rank or 1, m, n), coded=True)
+            limits.admit_rows(m, n, min(coding.rank or 1, m, n), coded=True, wide=pixels.itemsize > 4)
         header, meta = described(content)
         meta = replace(meta, names=names)
     else:

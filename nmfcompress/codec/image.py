@@ -192,7 +192,7 @@ def _rows_for_target(
     tries: Tries[Coded] = Tries(coding)
 
     def of_rank(rank: int) -> Coded:
-        admit(rows_bytes(len(V), V.shape[1], rank, coded=True))
+        admit(rows_bytes(len(V), V.shape[1], rank, coded=True, wide=V.itemsize > 4))
         fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs)
         return _rows(pixels, fit, coding, header, meta, utmost=rank == last, bar=tries.found)
 

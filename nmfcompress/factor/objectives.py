@@ -13,6 +13,7 @@ from .beta import BetaDivergence
 from .solvers import FLOOR, SOLVERS, Solver
 from .sums import FREE, PATIENCE, Basis, Codes, Cost, Losses, Moments, Objective, Sums, ratio, square_sum
 
+COLUMNS = 2**16  # of H that are looked at together in float64
 # Below this (relative_loss)^2 the terms of the loss cancel to rounding noise in floats of that size; the residual
 # is then summed directly.
 CANCELS = {np.dtype(np.float32): 2e-2, np.dtype(np.float64): 1e-9}
@@ -72,20 +73,27 @@ class LeastSquares:
         return self.solver.rule(H, A, G, self.inner or self.solver.repeats(m, len(H)), self.floor, self.on_basis.l1)
 
     def losses(self, H: np.ndarray, sums: Sums) -> Losses | None:
-        squares, H64 = sums.squares, H.astype(np.float64)
+        squares, products, steep, pull, costs = sums.squares, 0.0, 0.0, 0.0, sums.penalty
+        gram, slopes = np.zeros_like(sums.denominator), self.on_basis.on(sums.denominator)
+        for first in range(0, H.shape[1], COLUMNS):
+            some = slice(first, first + COLUMNS)
+            H64, numerator = H[:, some].astype(np.float64), sums.numerator[:, some]
+            products += float(np.vdot(numerator, H64))
+            gram += H64 @ H64.T
+            slope = slopes @ H64
+            slope -= numerator
+            if self.on_basis.l1:
+                slope += self.on_basis.l1
+            steep += _projected(H64, slope, self.floor)
+            pull += square_sum(numerator)
+            costs += self.on_basis.of(H64) if self.on_basis else 0.0
         if math.isnan(squares):
-            squares = self.norm2 - 2 * np.vdot(sums.numerator, H64) + np.vdot(sums.denominator, H64 @ H64.T)
+            squares = self.norm2 - 2 * products + np.vdot(sums.denominator, gram)
             if squares < CANCELS[H.dtype] * self.norm2:
                 return None
         loss = math.sqrt(max(squares, 0.0))
-        slope = self.on_basis.on(sums.denominator) @ H64
-        slope -= sums.numerator
-        if self.on_basis.l1:
-            slope += self.on_basis.l1
-        steep = ratio(_projected(H64, slope, self.floor), square_sum(sums.numerator))
-        gradient = max(steep, ratio(sums.slope, sums.pull))
-        costs = self.on_codes or self.on_basis
-        objective = loss**2 / 2 + sums.penalty + self.on_basis.of(H64) if costs else None
+        gradient = max(ratio(steep, pull), ratio(sums.slope, sums.pull))
+        objective = loss**2 / 2 + costs if self.on_codes or self.on_basis else None
         return Losses(loss, ratio(loss**2, self.norm2), gradient, objective)
 
 

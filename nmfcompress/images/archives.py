@@ -152,7 +152,7 @@ def read_archive(
     if key is not None and split is not None:
         raise UsageError("key and split exclude each other: a key names one array")
     shown = name or ("standard input" if isinstance(source, bytes) else os.fsdecode(source))
-    wishes = _Wishes(key, axis, order, split, collection, limits or Limits(), shown, counted)
+    wishes = _Wishes(key, axis, order, split, collection, (limits or Limits()).beside(source), shown, counted)
     with about(shown), broken("an array archive"), _opened(source, wishes.limits) as (opened, kind):
         return _stack(opened, kind, DOORS[kind](opened), wishes)
 

@@ -70,7 +70,7 @@ class Opened:
 @contextmanager
 def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Limits | None) -> Iterator[Opened]:
     """Open a picture by its path or its bytes, and count its frames."""
-    limits = limits or Limits()
+    limits = (limits or Limits()).beside(source)
     if name is None and not isinstance(source, bytes):
         name = display(os.fspath(source))
     with _stream(source, name, limits) as stream:

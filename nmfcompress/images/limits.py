@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import TooLarge
 
@@ -41,11 +41,18 @@ class Limits:
         Pixels of one picture.
     options : bool
         They come from the command line: messages speak of its options.
+    held : int
+        Bytes of the input itself, where it is in memory already: they count.
     """
 
     max_memory: int = field(default_factory=lambda: free_memory() // 2)
     max_pixels: int = DEFAULT_MAX_PIXELS
     options: bool = False
+    held: int = 0
+
+    def beside(self, source: object) -> Limits:
+        """The same for what is made of `source`, which may be bytes that came through a pipe."""
+        return replace(self, held=len(source)) if isinstance(source, bytes) else self
 
     @property
     def loaded(self) -> int:
@@ -57,6 +64,7 @@ class Limits:
 
     def admit(self, nbytes: int, what: str, instead: str = "") -> None:
         """Raise TooLarge when `nbytes` (any int, however large) are too many for `what`; `instead` is another way."""
+        nbytes += self.held
         if nbytes > self.max_memory:
             allowed, enough = f"{self._called('memory')} is {size(self.max_memory)}", self._asked("memory", ask(nbytes))
             instead = f"; {instead}" if instead else ""
@@ -85,23 +93,27 @@ class Limits:
     def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
-        Counted: W with two copies of it, H with its float64 sums and theirs of the blocks in flight.
+        Counted: W with two copies of it; H as it was, is and is read with, and in float64 the sums that it came from,
+        those of all blocks, and those of the block in flight with their product: measured 57 bytes an entry.
         """
         self.admit(held + fit_bytes(m, n, rank), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
-    def admit_rows(self, m: int, n: int, rank: int, coded: bool) -> None:
+    def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool) -> None:
         """Raise TooLarge when a picture of m rows of n values at `rank` needs too much: see `rows_bytes`."""
-        self.admit(rows_bytes(m, n, rank, coded), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        self.admit(rows_bytes(m, n, rank, coded, wide), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
 
 def fit_bytes(m: int, n: int, rank: int) -> int:
     """Bytes of the factors of an (m, n) matrix and the work on them: see `admit_fit`."""
-    return 4 * rank * (3 * m + 10 * n)
+    return 4 * rank * (3 * m + 15 * n)
 
 
-def rows_bytes(m: int, n: int, rank: int, coded: bool) -> int:
-    """Bytes of a picture of m rows of n values and the work on it: factorizing, or then coding the factors."""
-    fitting = m * n * WORK_BYTES + fit_bytes(m, n, rank)
+def rows_bytes(m: int, n: int, rank: int, coded: bool, wide: bool) -> int:
+    """Bytes of a picture of m rows of n values and the work on it: factorizing, or then coding the factors.
+
+    `wide`: they are of 8 bytes each.
+    """
+    fitting = m * n * (WORK_BYTES + WIDE * wide) + fit_bytes(m, n, rank)
     return max(fitting, m * n * BESIDE_CODING + rank * (m + n) * CODING_BYTES) if coded else fitting
 
 
@@ -116,6 +128,7 @@ def in_flight(m: int, n: int, jobs: int) -> int:
 
 FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
+WIDE = 8  # more where it is of 8 bytes
 
 CODING_BYTES = 176  # a value of the factors, while it is coded: 148 for the entropy coder, the rest to keep it
 BESIDE_CODING = 14  # a sample of a picture meanwhile: itself, what is decoded, and their difference

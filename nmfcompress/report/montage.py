@@ -55,8 +55,12 @@ def display(pixels: np.ndarray, alpha: np.ndarray | None = None, span: Span | No
         shown = pixels
     else:
         span = span or Span.of(pixels)
-        unit = (pixels.astype(_work(pixels)) - span.low) / (span.high - span.low)
-        shown = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+        unit = pixels.astype(_work(pixels))  # changed in place: these are the largest arrays of a run
+        unit -= span.low
+        unit /= span.high - span.low
+        np.clip(unit, 0, 1, out=unit)
+        unit *= 255
+        shown = np.rint(unit, out=unit).astype(np.uint8)
     if alpha is None:
         return shown
     opacity = (alpha / 255).reshape(alpha.shape + (1,) * (shown.ndim - 2))
@@ -68,10 +72,15 @@ def _work(pixels: np.ndarray) -> np.dtype:
     return np.result_type(pixels.dtype, np.float32) if pixels.dtype.kind == "f" else np.dtype(np.float32)
 
 
-def stretch(values: np.ndarray) -> np.ndarray:
-    """Floats >= 0 scaled by their own maximum to 8 bit; all zero stays black."""
+def stretch(values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Floats >= 0 scaled by their own maximum to 8 bit; all zero stays black; `out`: where to work."""
     top = values.max()
-    return np.rint(values / top * 255).astype(np.uint8) if top > 0 else np.zeros(values.shape, np.uint8)
+    if not top > 0:
+        return np.zeros(values.shape, np.uint8)
+    scaled = np.divide(values, top, out=out)
+    scaled *= 255
+    shown: np.ndarray = np.rint(scaled, out=scaled).astype(np.uint8)
+    return shown
 
 
 def own_range(values: np.ndarray) -> np.ndarray:
@@ -81,9 +90,11 @@ def own_range(values: np.ndarray) -> np.ndarray:
 
 def error_picture(original: np.ndarray, reconstruction: np.ndarray, span: Span) -> tuple[np.ndarray, float]:
     """|original - reconstruction| made bright enough to see, 8 bit, and the factor by which it was brightened."""
-    error = np.abs(np.subtract(original, reconstruction, dtype=_work(original))) / (span.high - span.low)
+    error = np.subtract(original, reconstruction, dtype=_work(original))
+    np.abs(error, out=error)
+    error /= span.high - span.low
     top = float(error.max())
-    return stretch(error), 1 / top if top > 0 else 1.0
+    return stretch(error, out=error), 1 / top if top > 0 else 1.0
 
 
 def even_columns(count: int, aspect: float) -> int:

@@ -20,6 +20,7 @@ import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -299,17 +300,25 @@ def gif(width: int, height: int) -> bytes:
 # A process between: the memory that a child is said to have used at most begins with that of its parent.
 MEASURE = """
 import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode
+code = subprocess.run(sys.argv[1:]).returncode
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """
 
 
-def measured(folder: Path, *args: object) -> tuple[int, str, float, int]:
+def measured(folder: Path, *args: object, stdin: IO[bytes] | None = None) -> tuple[int, str, float, int]:
     """Exit code, messages, seconds and the most memory (MB) of a real process."""
     began = time.perf_counter()
     words = [sys.executable, "-c", MEASURE, *COMMAND, *map(str, args)]
-    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=environment(),
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     unit = 1 if sys.platform == "darwin" else 1024
     return done.returncode, done.stderr, time.perf_counter() - began, int(done.stdout) * unit // 10**6
 
@@ -702,6 +711,41 @@ def test_factors_larger_than_the_picture_count(tmp_path, shape, words):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(tmp_path / "a.tif")
     enough(tmp_path, *words)
     enough(tmp_path, "decompress", *(tmp_path.rglob("a.nmfc")), "-O", "back")
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        ("bytes", ("basis", "a.npy", "-k", "8", "--no-plot")),
+        ("bytes", ("basis", "a.npy", "-k", "5", "--no-plot", "--solver", "hals")),
+        ("doubles", ("compress", "a.npy", "-k", "3")),
+        ("colours", ("compare", "a.npy", "--rates", "1", "--codecs", "nmfc", "--no-plot")),
+    ],
+)
+def test_what_is_named_holds_where_arrays_are_large(tmp_path, array, words):
+    """Few large images, whose basis is larger than they are; floats of 8 bytes; what a codec takes."""
+    rng = np.random.default_rng(0)
+    made = {
+        "bytes": lambda: rng.integers(0, 256, (8, 700, 1000), np.uint8),
+        "doubles": lambda: rng.random((3000, 2000)),
+        "colours": lambda: tones(900, 1200, 3),
+    }
+    np.save(tmp_path / "a.npy", made[array]())
+    more = ("-n", "2", "--write", "image,compare,csv") if words[0] == "compress" else ()
+    enough(tmp_path, *words, *more, *(("-n", "2") if words[0] == "basis" else ()), "-f", *JOBS[words[0]])
+
+
+JOBS = {"compare": (), "basis": ("-j", "1"), "compress": ("-j", "1")}
+
+
+def test_what_came_through_a_pipe_counts(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (60_000, 25, 40), np.uint8))
+    words = ("basis", "-", "-k", "2", "-n", "1", "--no-plot", "--write", "csv", "-j", "1")
+    with open(tmp_path / "a.npy", "rb") as stream:
+        code, said, _, megabytes = measured(tmp_path, *words, "--max-memory", "70MB", stdin=stream)
+    assert code == 1
+    one_line(said, "needs 120.0 MB")
+    assert megabytes < 70 + 100
 
 
 def enough(folder, *words):
