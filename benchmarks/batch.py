@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -61,10 +60,6 @@ def files() -> Iterator[Figure]:
     beside, coding = each - alone["factorize"], alone["code"]
     note = f"{each:.2f} in all, {alone['factorize']:.2f} factorizing"
     yield judged(f"{what}: CPU a file beside factorizing", beside, 2, 1, unit=" ms", note=note)
-    if shutil.which("zstd"):
-        peer = 1000 * run("zstd", "-q", "--filelist", listed, "--output-dir-flat", work()).cpu / FILES
-        note = f"zstd: {peer:.3f} ms a file here, 0.074 where 2 ms were asked for"
-        yield judged(f"{what}: the same / what zstd takes for a file", beside / peer, 27, 13.5, note=note)
     note = f"{coding:.2f} coding into integers and bytes"
     yield judged(f"{what}: the same beside coding, too", beside - coding, 2, 1, unit=" ms", note=note)
     memory = [value for value, _ in seen if value]
