@@ -17,6 +17,7 @@ FEW = 8  # pictures: with fewer, as many parts as a stack needs are as large as 
 MANY = 2000  # pictures: with more, coding each by its patches takes too long
 BANDS_LEAST, BANDS_MANY = 4, 20_000
 LOOKED_AT, SEEN = 512, 2**13  # pictures, and values of each, whose likeness is measured
+STEADY_SEEN = 2**21  # values whose changes from picture to picture are measured
 SHARE = 0.2  # of its pictures that a stack may need parts: each costs about as much as five pictures' patches
 UNSURE = 0.06  # from this share on either may be better
 BOTH, TRIED = 2**18, 2**22  # values of all pictures of which both are made where it may; of which a stack is a way out
@@ -99,8 +100,9 @@ def _steady(images: Any) -> bool:
     if n < BANDS_LEAST or len(images.shape) != 3 or n > BANDS_MANY:
         return False
     places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int))
-    first = np.stack([np.asarray(images[int(i)], np.float64) for i in places])
-    following = np.stack([np.asarray(images[int(i) + 1], np.float64) for i in places])
+    apart = -(-len(places) * math.prod(images.shape[1:]) // STEADY_SEEN)  # of so many rows one is enough
+    first = np.stack([np.asarray(images[int(i)][::apart], np.float64) for i in places])
+    following = np.stack([np.asarray(images[int(i) + 1][::apart], np.float64) for i in places])
     spread = (
         np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
     )

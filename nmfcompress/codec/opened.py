@@ -39,6 +39,12 @@ class Opened:
     meta: Meta
     size: int
 
+    @property
+    def bytes_each(self) -> int:
+        """Of memory, that a picture takes while it is decoded."""
+        each = self.header.dtype.itemsize
+        return self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(self.container.mode, each))
+
     def pictures(
         self, index: np.ndarray | None = None, rank: int | None = None, origin: Opened | None = None,
         limits: Limits | None = None,
@@ -64,8 +70,7 @@ class Opened:
             worst = int(index.max() if index.min() >= 0 else index.min())
             raise InputError(f"index {worst} is beyond its {n:,} pictures")
         asked, mode = n if index is None else len(index), self.container.mode
-        each = self.header.dtype.itemsize
-        needs = asked * self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(mode, each))
+        needs = asked * self.bytes_each
         needs += decoding_bytes(self.header) if mode == "patches" else 0
         (limits or Limits()).admit(needs, f"decoding {asked:,} pictures of {self.header.pixels:,} values")
         if mode == "stack":

@@ -24,6 +24,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
+from .headers import HEAD_BYTES, check_header, count_frames
 from .limits import WORK_BYTES, Limits
 from .sniff import HEAD, describe
 
@@ -38,8 +39,6 @@ for _plugin in PLUGINS.values():
 FORMATS = tuple(word for word in PLUGINS if word in Image.OPEN)  # MPO comes in through JPEG
 READS = "PNG, JPEG, WebP, TIFF, GIF, AVIF, JPEG 2000, BMP, ICO, PNM, QOI, SGI, PCX and TGA"
 
-HEAD_BYTES = 65536
-MOST_FRAMES = 10**6  # a longer chain of frames is hostile
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else logging prints Pillow's complaints on stderr
 
@@ -76,14 +75,15 @@ def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Lim
     with _stream(source, name, limits) as stream:
         with _explained(name, b"", None, limits), _globals(limits):
             head = stream.read(HEAD_BYTES)
-        if not head:
-            raise InputError("is an empty file, expected a picture", name)
+            if not head:
+                raise InputError("is an empty file, expected a picture")
+            check_header(head, stream)
         with _explained(name, head, None, limits), _globals(limits):
             image = Image.open(stream, formats=FORMATS)
         with image:
             file = Opened(image, head, 1, name, limits)
             with file.glass():
-                file.frames = _count(image, stream)
+                file.frames = count_frames(image, stream)
             yield file
 
 
@@ -113,67 +113,6 @@ def _stream(source: str | bytes | os.PathLike[str], name: str | None, limits: Li
         yield io.BytesIO(data)
 
 
-def _count(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
-    """How many frames there are, without parsing each as Pillow's n_frames does for TIFF and GIF."""
-    if image.format not in ("TIFF", "GIF"):
-        return 1 if image.format == "ICO" else max(int(getattr(image, "n_frames", 1)), 1)
-    place = stream.tell()
-    try:
-        return max(_tiff_pages(stream) if image.format == "TIFF" else _gif_frames(stream), 1)
-    finally:
-        stream.seek(place)
-
-
-def _tiff_pages(stream: BinaryIO) -> int:
-    stream.seek(0)
-    header = stream.read(16)
-    little = header[:2] == b"II"
-
-    def number(data: bytes) -> int:
-        return int.from_bytes(data, "little" if little else "big")
-
-    big = number(header[2:4]) == 43
-    word, entries, entry = (8, 8, 20) if big else (4, 2, 12)
-    place = number(header[8:16] if big else header[4:8])
-    seen: set[int] = set()
-    while place and place not in seen and place < 2**63 and len(seen) < MOST_FRAMES:
-        stream.seek(place)
-        count = stream.read(entries)
-        if len(count) < entries or number(count) * entry >= 2**62:
-            break
-        seen.add(place)
-        stream.seek(number(count) * entry, os.SEEK_CUR)
-        place = number(stream.read(word))
-    return len(seen)
-
-
-def _gif_frames(stream: BinaryIO) -> int:
-    stream.seek(0)
-    header = stream.read(13)
-    stream.seek(_colours(header[10]), os.SEEK_CUR)
-    frames = 0
-    while frames < MOST_FRAMES and (mark := stream.read(1)) not in (b"", b";"):
-        if mark == b",":
-            descriptor = stream.read(9)
-            if len(descriptor) < 9:
-                break
-            frames += 1
-            stream.seek(_colours(descriptor[8]) + 1, os.SEEK_CUR)
-        elif mark == b"!":
-            stream.read(1)
-        else:
-            continue
-        while length := stream.read(1)[:1]:
-            if length == b"\0":
-                break
-            stream.seek(length[0], os.SEEK_CUR)
-    return frames
-
-
-def _colours(flags: int) -> int:
-    return 3 << ((flags & 7) + 1) if flags & 128 else 0
-
-
 @contextmanager
 def _explained(name: str | None, head: bytes, word: str | None, limits: Limits, about: str = "") -> Iterator[None]:
     """The one place where an exception of Pillow becomes one line that says what was found."""
@@ -190,7 +129,8 @@ def _explained(name: str | None, head: bytes, word: str | None, limits: Limits, 
     except MemoryError as error:
         raise TooLarge(f"{about}needs more memory than there is", name) from error
     except Exception as error:
-        reason = " ".join(display(str(error)).split())[:160] or type(error).__name__
+        words = re.sub(r"\bb(['\"])(.*?)\1", r"\2", str(error))  # text, not how Python writes bytes
+        reason = " ".join(display(words).split())[:160] or type(error).__name__
         what = "truncated" if _is_cut(error, reason) else "broken"
         raise InputError(f"{about}{what} {word or _signature(head) or 'picture'} data ({reason})", name) from error
 

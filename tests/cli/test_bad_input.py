@@ -735,6 +735,14 @@ def test_what_is_named_holds_where_arrays_are_large(tmp_path, array, words):
     enough(tmp_path, *words, *more, *(("-n", "2") if words[0] == "basis" else ()), "-f", *JOBS[words[0]])
 
 
+def test_what_suits_a_collection_is_looked_at_in_little_memory(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (8, 1000, 2000), np.uint8))
+    code, said, _, megabytes = measured(tmp_path, "compress", "a.npy", "-o", "a.nmfc", "-k", 5, "--max-memory", "20MB")
+    assert code == 1
+    one_line(said, "coding 8 pictures needs")
+    assert megabytes < 170  # took 497
+
+
 JOBS = {"compare": (), "basis": ("-j", "1"), "compress": ("-j", "1")}
 
 

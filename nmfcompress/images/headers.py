@@ -1,0 +1,129 @@
+"""What a picture file says of itself, read without Pillow, which walks step by step through however much it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import BinaryIO
+
+from PIL import ImageFile
+
+from ..errors import InputError
+
+HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
+MOST_FRAMES = 2**16  # a longer chain of frames is hostile
+MOST_STEPS = 2**14  # segments before the picture in a JPEG, and bytes between them: usual ones have tens of the one
+
+
+def check_header(head: bytes, stream: BinaryIO) -> None:
+    """Look at a header that Pillow would walk through for as long as it lasts; `head`: its first HEAD_BYTES.
+
+    Raises
+    ------
+    InputError
+        It is longer than any that is meant well.
+    """
+    if head.startswith(b"\xff\xd8"):
+        _check_jpeg(stream)
+    elif head[:1] == b"P" and head[1:2] in b"123456fF" and len(head) == HEAD_BYTES:
+        _check_pnm(head)
+    stream.seek(0)
+
+
+def _check_jpeg(stream: BinaryIO) -> None:
+    stream.seek(2)
+    for _ in range(MOST_STEPS):
+        byte = stream.read(1)
+        if not byte:
+            return
+        if byte != b"\xff":
+            continue
+        marker = stream.read(1)
+        if marker in (b"", b"\xd9", b"\xda"):  # the end, or the picture itself
+            return
+        if marker == b"\xff":  # padding: it may begin the marker
+            stream.seek(-1, os.SEEK_CUR)
+        elif marker not in _ALONE:
+            stream.seek(max(int.from_bytes(stream.read(2), "big") - 2, 0), os.SEEK_CUR)
+    raise InputError(f"is a JPEG with over {MOST_STEPS:,} segments or bytes of padding before its picture")
+
+
+_ALONE = frozenset(bytes([code]) for code in (0, 1, *range(0xD0, 0xD9)))  # markers without a segment
+
+
+def _check_pnm(head: bytes) -> None:
+    numbers = 2 if head[1:2] in b"14" else 3
+    for some in (head[2:256], head[2:]):
+        if len(re.sub(rb"#[^\r\n]*", b"", some).split(None, numbers)) >= numbers:
+            return
+    raise InputError(f"is a PNM picture with a header of over {HEAD_BYTES:,} bytes")
+
+
+def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
+    """How many frames there are, without parsing each as Pillow's n_frames does for TIFF and GIF.
+
+    Raises
+    ------
+    InputError
+        More than MOST_FRAMES.
+    """
+    if image.format not in ("TIFF", "GIF"):
+        return 1 if image.format == "ICO" else max(int(getattr(image, "n_frames", 1)), 1)
+    place = stream.tell()
+    try:
+        count = max(_tiff_pages(stream) if image.format == "TIFF" else _gif_frames(stream), 1)
+    finally:
+        stream.seek(place)
+    if count > MOST_FRAMES:
+        raise InputError(f"has over {MOST_FRAMES:,} frames, no more are read")
+    return count
+
+
+def _tiff_pages(stream: BinaryIO) -> int:
+    stream.seek(0)
+    header = stream.read(16)
+    little = header[:2] == b"II"
+
+    def number(data: bytes) -> int:
+        return int.from_bytes(data, "little" if little else "big")
+
+    big = number(header[2:4]) == 43
+    word, entries, entry = (8, 8, 20) if big else (4, 2, 12)
+    place = number(header[8:16] if big else header[4:8])
+    seen: set[int] = set()
+    while place and place not in seen and place < 2**63 and len(seen) <= MOST_FRAMES:
+        stream.seek(place)
+        count = stream.read(entries)
+        if len(count) < entries or number(count) * entry >= 2**62:
+            break
+        seen.add(place)
+        stream.seek(number(count) * entry, os.SEEK_CUR)
+        place = number(stream.read(word))
+    return len(seen)
+
+
+def _gif_frames(stream: BinaryIO) -> int:
+    stream.seek(0)
+    header = stream.read(13)
+    stream.seek(_colours(header[10]), os.SEEK_CUR)
+    frames = 0
+    while frames <= MOST_FRAMES and (mark := stream.read(1)) not in (b"", b";"):
+        if mark == b",":
+            descriptor = stream.read(9)
+            if len(descriptor) < 9:
+                break
+            frames += 1
+            stream.seek(_colours(descriptor[8]) + 1, os.SEEK_CUR)
+        elif mark == b"!":
+            stream.read(1)
+        else:
+            continue
+        while length := stream.read(1)[:1]:
+            if length == b"\0":
+                break
+            stream.seek(length[0], os.SEEK_CUR)
+    return frames
+
+
+def _colours(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 128 else 0

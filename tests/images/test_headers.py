@@ -1,0 +1,83 @@
+"""Headers that go on and on are refused before Pillow walks through them; long ones that are meant well are read."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nmfcompress.errors import InputError
+from nmfcompress.images.headers import HEAD_BYTES, MOST_FRAMES, MOST_STEPS
+from nmfcompress.images.pictures import count_frames, read_image
+
+PIXELS = np.arange(300, dtype=np.uint8).reshape(15, 20)
+
+
+def jpeg(before: bytes) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PIXELS).save(out, "JPEG")
+    return out.getvalue()[:2] + before + out.getvalue()[2:]
+
+
+def pgm(between: bytes) -> bytes:
+    return b"P5\n" + between + b"\n20 15\n255\n" + PIXELS.tobytes() + bytes(HEAD_BYTES)
+
+
+def pages(count: int) -> bytes:
+    """A TIFF of so many pages of one pixel each, its directories one behind the other."""
+    tags = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (278, 1), (279, 1)]
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    length = len(directory) + 4
+    following = (*(12 + length * (place + 1) for place in range(count - 1)), 0)
+    return b"II*\0" + struct.pack("<II", 12, 0) + b"".join(directory + struct.pack("<I", next_) for next_ in following)
+
+
+LONG = {
+    "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
+    "padding": jpeg(b"\xff" * (MOST_STEPS + 1)),
+    "bytes between": jpeg(bytes(MOST_STEPS + 1)),
+    "nothing but padding": b"\xff\xd8" + b"\xff" * 10**6,
+    "a comment": pgm(b"#" + b"x" * HEAD_BYTES),
+    "spaces": pgm(b" " * HEAD_BYTES),
+    "pages": pages(MOST_FRAMES + 1),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_header_without_end_is_refused(kind, monkeypatch):
+    walked = []
+    monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
+    with pytest.raises(InputError, match=r"is a JPEG with over|is a PNM picture with a header of over|frames, no more"):
+        read_image(LONG[kind])
+    assert not walked
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        jpeg(b"\xff\xee\0\2" * (MOST_STEPS // 2)),
+        jpeg(b"\xff" * (MOST_STEPS // 2)),
+        jpeg(b"\xff\xfe\xff\xff" + bytes(65533)),
+        pgm(b"# made by hand\n#\r# twice"),
+        pgm(b"#" + b"x" * (HEAD_BYTES - 200)),
+        pgm(b""),
+    ],
+    ids=["segments", "padding", "a long comment", "comments", "one long comment", "none"],
+)
+def test_a_long_header_is_read(content):
+    found = read_image(content).pixels
+    assert found.shape == PIXELS.shape
+    assert np.abs(found.astype(int) - PIXELS).max() < 40
+
+
+def test_as_many_pages_as_there_may_be():
+    assert count_frames(pages(MOST_FRAMES)) == MOST_FRAMES
+
+
+def test_a_token_is_shown_as_text():
+    with pytest.raises(InputError, match=r"Token too long in file header: 1111") as raised:
+        read_image(b"P5\n" + b"1" * 40 + b" 3\n255\n" + bytes(99))
+    assert "b'" not in str(raised.value)
