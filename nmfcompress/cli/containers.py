@@ -119,8 +119,8 @@ def pieces(
     InputError
         Damaged in spite of its checksums, or its parts are in a file that was not given.
     """
-    count = min(PIECE_BYTES // (file.header.pixels * file.header.dtype.itemsize), limits.loaded // file.bytes_each)
-    count = max(1, count)
+    bytes_each = file.header.pixels * file.header.dtype.itemsize
+    count = min(max(1, min(PIECE_BYTES, limits.loaded) // bytes_each), file.together(limits))
     if file.container.mode == "patches":  # decoded one by one as it is: the bar should move
         count = min(count, max(1, PATCHES_VALUES // file.header.pixels))
     for chunk in CHUNKS:

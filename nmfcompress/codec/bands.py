@@ -52,6 +52,7 @@ DEAD = 0.36  # added to coefficients of curves before they are cut to integers
 WORTH = 0.3  # of the step: the root mean square of the numbers of a curve whose plane is kept
 SAME = 1e-7  # relative: components below are none
 BLOCK = 2**22  # entries of V that are float64 at a time
+VALUE_BYTES, PLANE_BYTES, CURVE_BYTES = 26, 14, 26  # of memory while bands, planes and curves are decoded, for a value
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,26 @@ def decode_bands(
     InputError
         Sections are damaged, or need a codec that this Pillow lacks.
     """
+    return read_bands(sections, shape, dtype).bands(index, rank)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Curves and planes as a decoder has them: makes bands of them, some at a time."""
+
+    curves: np.ndarray
+    planes: np.ndarray
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def bands(self, index: np.ndarray | None = None, rank: int | None = None) -> np.ndarray:
+        """Those at `index` (all, where None), of the first `rank` planes."""
+        curves = self.curves if index is None else self.curves[:, index]
+        return _images(curves[:rank], self.planes[:rank], (curves.shape[1], *self.shape[1:]), self.dtype)
+
+
+def read_bands(sections: Mapping[str, bytes], shape: tuple[int, ...], dtype: Any) -> Mixed:
+    """What bands are made of; as `decode_bands`."""
     shape, dtype = tuple(shape), np.dtype(dtype)
     n, h, w, *colours = _checked(shape, dtype)
     codes = sections.get("codes", b"")
@@ -208,10 +229,13 @@ def decode_bands(
     zeros, deltas = np.frombuffer(codes, np.uint8, 2 * r, 1).reshape(2, r)
     curves = _codes(decode_curves(codes[1 + 2 * r :], r, n), deltas)
     pictures = decode_maps(sections.get("maps", b""), (r * math.prod(colours), h, w))
-    planes = pictures.reshape(r, -1) - zeros[:, None].astype(np.float64)
-    if index is not None:
-        curves = curves[:, index]
-    return _images(curves[:rank], planes[:rank], (curves.shape[1], *shape[1:]), dtype)
+    return Mixed(curves, pictures.reshape(r, -1) - zeros[:, None].astype(np.float64), shape, dtype)
+
+
+def reading_bytes(sections: Mapping[str, bytes], shape: tuple[int, ...]) -> int:
+    """What `read_bands` takes of memory."""
+    r = min(sum(sections.get("codes", b"")[:1]), MOST_PARTS)
+    return r * (PLANE_BYTES * math.prod(shape[1:]) + CURVE_BYTES * shape[0])
 
 
 def _checked(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:

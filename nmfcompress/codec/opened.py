@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +19,9 @@ from .header import MOST_META, Header, Meta, read_header, read_meta
 from .patch_streams import check_count
 from .told import mode_of, told
 
-BANDS_BYTES = 26  # of memory for a value, while bands are decoded; other pictures go block by block, or one by one
+if TYPE_CHECKING:
+    from .bands import Mixed
+
 MOST_READ = {"head": 2**10, "meta": MOST_META + 2**16}  # bytes of a section that is read at a glance
 
 
@@ -39,12 +43,6 @@ class Opened:
     meta: Meta
     size: int
 
-    @property
-    def bytes_each(self) -> int:
-        """Of memory, that a picture takes while it is decoded."""
-        each = self.header.dtype.itemsize
-        return self.header.pixels * (each + {"bands": BANDS_BYTES, "patches": 0}.get(self.container.mode, each))
-
     def pictures(
         self, index: np.ndarray | None = None, rank: int | None = None, origin: Opened | None = None,
         limits: Limits | None = None,
@@ -60,9 +58,8 @@ class Opened:
         TooLarge
             They need more memory than `limits` allow.
         """
-        from .bands import decode_bands
         from .image import decode_single
-        from .patched import decode_pictures, decoding_bytes
+        from .patched import decode_pictures
 
         n = self.header.shape[0]
         check(rank is None or count(rank), "rank", rank, "a whole number from 1")
@@ -70,17 +67,41 @@ class Opened:
             worst = int(index.max() if index.min() >= 0 else index.min())
             raise InputError(f"index {worst} is beyond its {n:,} pictures")
         asked, mode = n if index is None else len(index), self.container.mode
-        needs = asked * self.bytes_each
-        needs += decoding_bytes(self.header) if mode == "patches" else 0
-        (limits or Limits()).admit(needs, f"decoding {asked:,} pictures of {self.header.pixels:,} values")
+        each, beside = self._needs
+        what = f"decoding {asked:,} pictures of {self.header.pixels:,} values"
+        (limits or Limits()).admit(asked * each + beside, what)
         if mode == "stack":
             return stack.decode(self.container, self.header, index, rank, origin.container if origin else None, limits)
         if mode == "bands":
-            return decode_bands(self.container.sections, self.header.shape, self.header.dtype, index=index, rank=rank)
+            return self._mixed.bands(index, rank)
         if mode == "patches":
             return decode_pictures(self.container.section("patches"), self.header, index, rank)
         shown = decode_single(self.container, self.header, rank, limits)
         return shown if index is None else shown[index]
+
+    def together(self, limits: Limits) -> int:
+        """How many pictures may be decoded at a time, at least one."""
+        return limits.fitting(*self._needs)
+
+    @property
+    def _needs(self) -> tuple[int, int]:
+        """Bytes of memory that decoding takes for each picture, and beside them, however many they are."""
+        from .bands import VALUE_BYTES, reading_bytes
+        from .patched import decoding_bytes
+
+        mode, pixels, itemsize = self.container.mode, self.header.pixels, self.header.dtype.itemsize
+        if mode == "bands":
+            return pixels * (itemsize + VALUE_BYTES), reading_bytes(self.container.sections, self.header.shape)
+        if mode == "patches":
+            return pixels * itemsize, decoding_bytes(self.header)
+        return 2 * pixels * itemsize, 0  # block by block
+
+    @cached_property
+    def _mixed(self) -> Mixed:
+        """What bands are made of: decoded once, for all pieces of them."""
+        from .bands import read_bands
+
+        return read_bands(self.container.sections, self.header.shape, self.header.dtype)
 
 
 def open_container(data: bytes, limits: Limits | None = None) -> Opened:

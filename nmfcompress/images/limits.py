@@ -70,6 +70,10 @@ class Limits:
             instead = f"; {instead}" if instead else ""
             raise TooLarge(f"{what} needs {size(nbytes)}, {allowed} ({enough}{instead})")
 
+    def fitting(self, each: int, beside: int) -> int:
+        """How many things of `each` bytes `admit` lets pass together, with `beside` bytes once: at least one."""
+        return max(1, (self.max_memory - self.held - beside) // each)
+
     def admit_picture(self, width: int, height: int, samples: int) -> None:
         """Raise TooLarge for a picture of `samples` values a pixel, counting the work to come."""
         if width * height > self.max_pixels:

@@ -67,6 +67,23 @@ def test_what_is_said_to_be_enough_is(run, tmp_path, name):
     assert refusals
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("decompress", "a.nmfc", "-o", "b.npz"), ("decompress", "a.nmfc", "-O", "out"), ("verify", "a.nmfc")],
+    ids=["array", "files", "verify"],
+)
+def test_bands_need_no_more_than_what_is_said_for_one(run, tmp_path, words):
+    """However many there are: the next refusal, if any, is of something else."""
+    stack(tmp_path / "a.nmfc", 1500, "float32", "bands")
+    allowed, refusals = "10KB", 0
+    while (said := run(*words, "--max-memory", allowed)).code:
+        found = re.search(r"\(pass --max-memory (\d+[MG]B)\)$", said.err.strip())
+        assert found, said.err
+        allowed, refusals = found[1], refusals + 1
+        assert refusals < 3
+    assert refusals
+
+
 def test_the_work_counts_and_not_only_the_picture(run, tmp_path):
     picture(tmp_path / "a.png", "L", (300, 2000))
     allowed = ("--max-memory", "16MB", "--write", "image", "-n", "1", "--inner", "1", "-O")

@@ -84,6 +84,9 @@ def test_pieces_end_where_chunks_do(monkeypatch, bytes_each, pieces):
         def pictures(self, at: np.ndarray, *_: object) -> np.ndarray:
             return at
 
+        def together(self, _: object) -> int:
+            return 70_000
+
     monkeypatch.setattr(containers, "PIECE_BYTES", 50_000 if bytes_each == 1 else 2**28)
     limits = containers.Limits(2**40)
     shown = [at for at, _ in containers.pieces(File(), range(70_000), containers.Decoding(), None, limits)]  # type: ignore[arg-type]

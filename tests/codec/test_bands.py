@@ -12,9 +12,12 @@ from PIL import Image, ImageSequence, features
 
 from nmfcompress.codec import bands
 from nmfcompress.codec.bands import PEAKS, Bands, decode_bands, encode_bands
+from nmfcompress.codec.collection import encode_stack
 from nmfcompress.codec.curves import decode_curves, synthesize
 from nmfcompress.codec.maps import decode_maps
-from nmfcompress.errors import InputError, NmfcError, UsageError
+from nmfcompress.codec.opened import open_container
+from nmfcompress.errors import InputError, NmfcError, TooLarge, UsageError
+from nmfcompress.images.limits import Limits
 
 
 def scene(n: int = 24, h: int = 40, w: int = 30, dtype: str = "uint8", colour: bool = False) -> np.ndarray:
@@ -230,3 +233,15 @@ def test_a_real_movie(data: Path) -> None:
         movie = np.stack([np.asarray(frame) for frame in ImageSequence.Iterator(file)]).astype(float)
     images = np.rint((movie - movie.min()) / np.ptp(movie) * 255).astype(np.uint8)
     assert smallest(images, 31.7) / len(images) < 1
+
+
+def test_as_many_at_a_time_as_fit_are_the_same_bands():
+    opened = open_container(encode_stack(scene(40, dtype="uint16"), arrangement="bands", rank=3))
+    whole = opened.pictures()
+    with pytest.raises(TooLarge, match="decoding 40 pictures"):
+        opened.pictures(limits=Limits(300_000))
+    assert opened.together(Limits(1)) == 1
+    count = opened.together(Limits(300_000))
+    assert 1 < count < 40
+    pieces = [opened.pictures(np.arange(i, min(i + count, 40)), limits=Limits(300_000)) for i in range(0, 40, count)]
+    assert np.array_equal(np.concatenate(pieces), whole)

@@ -19,7 +19,7 @@ from nmfcompress.errors import InputError, NmfcError, TooLarge
 from nmfcompress.images.limits import Limits
 
 SECONDS, BYTES, LIMITS = 1.0, 2**27, Limits(2**26)
-STACK, ROWS = MODES.index("stack"), MODES.index("rows")
+STACK, ROWS, BANDS = map(MODES.index, ("stack", "rows", "bands"))
 
 
 @cache
@@ -150,3 +150,13 @@ def test_what_takes_more_than_there_is_names_the_option() -> None:
     }
     with pytest.raises(TooLarge, match="max_memory is"):
         open_container(listed(sorted(sections.items()), ROWS)).pictures(limits=Limits(2**30))
+
+
+def test_what_bands_are_made_of_counts_even_for_one() -> None:
+    """Curves and planes are there for all bands, however few are asked for."""
+    for shape, parts in (((2**22, 1, 1, 1), 32), ((4, 2**10, 2**11, 1), 32)):
+        sections = unpack(bands_file()).sections
+        sections |= {"head": b"\0" + b"".join(map(varint, shape)), "codes": bytes([parts]) + bytes(2000)}
+        data = listed(sorted((SECTIONS[name], content) for name, content in sections.items()), BANDS)
+        with pytest.raises(TooLarge, match="decoding 1 pictures"):
+            open_container(data).pictures(np.array([0]), limits=Limits(2**29))
