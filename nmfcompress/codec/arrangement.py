@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,18 +11,22 @@ import numpy as np
 
 from ..metrics import peak
 from ..settings import Coding
-from .patched import Probe, probed
+from .patched import Probe, probed, probing_bytes
 from .targets import Measured, closer
 
 FEW = 8  # pictures: with fewer, as many parts as a stack needs are as large as the pictures
 MANY = 2000  # pictures: with more, coding each by its patches takes too long
 BANDS_LEAST, BANDS_MANY = 4, 20_000
 LOOKED_AT, SEEN = 512, 2**13  # pictures, and values of each, whose likeness is measured
-STEADY_SEEN = 2**21  # values whose changes from picture to picture are measured
 SHARE = 0.2  # of its pictures that a stack may need parts: each costs about as much as five pictures' patches
 UNSURE = 0.06  # from this share on either may be better
 BOTH, TRIED = 2**18, 2**22  # values of all pictures of which both are made where it may; of which a stack is a way out
+PIECE = 2**16  # values that are float64 at a time
+MEAN_BYTES, PIECE_BYTES = 8, 40  # of memory for a value: of their mean, and while they are
+PARTS_BYTES = 16  # of memory for a value that is looked at for parts
 USUAL_DB = 20.0  # where neither a quality nor a size is asked for: what a stack comes to at its usual step
+
+Admit = Callable[[int], None]  # is told beforehand how many bytes something takes beside the pictures
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def arrangement_for(images: Any, given: bool = False, coding: Coding | None = No
     return choice_for(images, given, coding or Coding()).first
 
 
-def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
+def choice_for(images: Any, given: bool, coding: Coding, admit: Admit = lambda nbytes: None) -> Choice:
     """What suits a collection at the quality that is asked for.
 
     Bands where neighbours are alike and few: bands of a spectrum, and frames of a steady movie, are about as far from
@@ -68,12 +73,14 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
         The parts are there already.
     coding : Coding
         What is asked for; with a rank and no target it is parts that are.
+    admit : callable
+        Is told beforehand what looking at them takes.
     """
     n, shape = len(images), tuple(images.shape)
     if given:
         return Choice("stack")
     alone = n <= MANY and shape[3:] in ((), (3,))
-    if _steady(images):
+    if _steady(images, admit):
         return Choice("bands", "patches" if alone else None)
     if not alone or (coding.rank is not None and not coding.targets):
         return Choice("stack")
@@ -82,31 +89,43 @@ def choice_for(images: Any, given: bool, coding: Coding) -> Choice:
         return Choice("patches", "stack" if small else None)
     probe = None
     if coding.target_size is not None:
+        admit(probing_bytes(images))
         probe = probed(images, replace(coding, rank=None))
         if probe is None:  # not even a few would fit into their part of it
             return Choice("stack", "patches")
     allowed = 10 ** (-(coding.min_psnr or USUAL_DB) / 10) if probe is None else probe.mse / peak(images.dtype) ** 2
+    admit(PARTS_BYTES * min(n, LOOKED_AT) * min(math.prod(shape[1:]), SEEN))
     share = parts_needed(images, allowed) / n
     if coding.targets and small and (share > UNSURE or n < FEW):
+        admit(probing_bytes(images))
         return Choice("stack", "patches", unsure=True, small=True, probe=probe or probed(images, coding))
     if share <= SHARE:
         return Choice("stack", "patches")
     return Choice("patches", "stack" if math.prod(shape) <= TRIED else None)
 
 
-def _steady(images: Any) -> bool:
+def _steady(images: Any, admit: Admit) -> bool:
     """Whether bands suit it."""
     n = len(images)
     if n < BANDS_LEAST or len(images.shape) != 3 or n > BANDS_MANY:
         return False
-    places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int))
-    apart = -(-len(places) * math.prod(images.shape[1:]) // STEADY_SEEN)  # of so many rows one is enough
-    first = np.stack([np.asarray(images[int(i)][::apart], np.float64) for i in places])
-    following = np.stack([np.asarray(images[int(i) + 1][::apart], np.float64) for i in places])
-    spread = (
-        np.square(first - first.mean(axis=0)).mean() + np.square(first - first.mean(axis=(1, 2), keepdims=True)).mean()
-    )
-    return bool(np.square(first - following).mean() < 0.25 * spread)
+    values, size = math.prod(images.shape[1:]), np.dtype(images.dtype).itemsize
+    admit(values * (MEAN_BYTES + 2 * size) + min(PIECE, values) * PIECE_BYTES)
+    places = np.unique(np.linspace(0, n - 2, min(n - 1, 64)).astype(int)).tolist()
+    means = np.zeros(values)
+    for place in places:
+        means += np.asarray(images[place]).reshape(-1)
+    means /= len(places)
+    apart = spread = 0.0  # squares: from the next picture; from the mean of all, and from its own
+    for place in places:
+        one, following = (np.asarray(images[i]).reshape(-1) for i in (place, place + 1))
+        level = one.mean(dtype=np.float64)
+        for start in range(0, values, PIECE):
+            part = slice(start, start + PIECE)
+            some = one[part].astype(np.float64)
+            apart += float(np.square(some - following[part]).sum())
+            spread += float(np.square(some - means[part]).sum() + np.square(some - level).sum())
+    return apart < 0.25 * spread
 
 
 def parts_needed(images: Any, allowed: float) -> int:

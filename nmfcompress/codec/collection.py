@@ -13,7 +13,7 @@ from ..errors import InputError, UsageError
 from ..metrics import peak
 from ..ranges import check
 from ..settings import Coding
-from .arrangement import Choice, choice_for
+from .arrangement import Admit, Choice, choice_for
 from .arrangement import arrangement_for as arrangement_for
 from .bands import MOST_PARTS as BANDS_MOST
 from .bands import Bands
@@ -75,9 +75,9 @@ def encode_stack(
 
 def coded_stack(
     images: Any, coding: Coding, meta: Meta | None = None, header: Header | None = None, origin: Opened | None = None,
-    on_stage: OnStage = silent, admit: Callable[[int], None] = lambda nbytes: None,
+    on_stage: OnStage = silent, admit: Admit = lambda nbytes: None,
 ) -> Coded:  # fmt: skip
-    """`encode_stack` as settings say; `admit` is told beforehand how many bytes coding takes beside the pictures."""
+    """`encode_stack` as settings say; `admit` is told beforehand how many bytes a step takes beside the pictures."""
     if isinstance(images, np.ndarray) or not hasattr(images, "shape"):
         images = checked(images, (3, 4))
     header = header or Header(tuple(images.shape), np.dtype(images.dtype))
@@ -103,7 +103,7 @@ def coded_stack(
 
     if coding.arrangement is not None:
         return arranged(coding.arrangement)
-    choice = choice_for(images, origin is not None, coding)
+    choice = choice_for(images, origin is not None, coding, admit)
     if choice.second is None or not coding.targets:
         return arranged(choice.first)
     return _either(arranged, choice, len(images), coding)

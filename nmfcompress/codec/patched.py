@@ -71,6 +71,12 @@ def probed(images: Any, coding: Coding, each: Each = map) -> Probe | None:
         return None
 
 
+def probing_bytes(images: Any) -> int:
+    """What that takes of memory beside the pictures, one after the other."""
+    few: int = min(len(images), PROBED) * math.prod(images.shape[1:]) * np.dtype(images.dtype).itemsize
+    return ENCODE_BYTES * int(math.prod(images.shape[1:3])) + few
+
+
 def _steps(shape: tuple[int, ...]) -> tuple[float, float]:
     """Between which a target is sought for pictures (n, h, w) or (n, h, w, 3)."""
     return STEPS[0] if len(shape) == 3 else FINEST_COLOUR, STEPS[1]

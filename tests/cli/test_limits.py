@@ -38,6 +38,7 @@ DOORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "a.gif": (lambda path: picture(path, "L", (300, 200)), ("compare", "a.gif", "--rates", "2", "--codecs", "svd")),
     "a.npz": (lambda path: np.savez_compressed(path, images=SHOWN), ("basis", "a.npz", *FIT)),
     "a.npy": (lambda path: np.save(path, SHOWN.astype(np.float32) / 255), ("compress", "a.npy", *FIT, "--limit", "2")),
+    "b.npy": (lambda path: np.save(path, SHOWN), ("compress", "b.npy", "-o", "b.nmfc", "-k", "2", "--step", "20")),
     "a.idx": (lambda path: path.write_bytes(idx(path)), ("compare", "a.idx", "--rates", "2", "--codecs", "svd")),
     "a.gz": (lambda path: path.write_bytes(gzip.compress(idx(path))), ("basis", "a.gz", *FIT)),
     "a.mat": (mat, ("basis", "a.mat", *FIT)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import tracemalloc
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from made import collection, meta_file, psnr
 
+from nmfcompress.codec.arrangement import choice_for
 from nmfcompress.codec.collection import (
     arrangement_for,
     coded_stack,
@@ -23,7 +25,7 @@ from nmfcompress.codec.header import Header, Meta
 from nmfcompress.codec.opened import info, open_container
 from nmfcompress.codec.stacked import searched, stack_rank
 from nmfcompress.codec.targets import BestKnown
-from nmfcompress.errors import InputError, TargetMissed, UsageError
+from nmfcompress.errors import InputError, TargetMissed, TooLarge, UsageError
 from nmfcompress.settings import Coding
 
 
@@ -303,3 +305,32 @@ def test_what_coding_takes_does_not_grow_with_more_than_the_codes() -> None:
     few, many = (coding_bytes(Header((n, 28, 28), np.dtype(np.uint8)), Coding(rank=16)) for n in (10**5, 10**6))
     assert many < 1e9
     assert many - few <= 10 * 16 * 9 * 10**5
+
+
+@pytest.mark.parametrize(
+    ("images", "coding"),
+    [
+        (np.repeat(np.arange(10, dtype=np.uint8), 2**19).reshape(10, 512, 1024), Coding(rank=5)),
+        (np.random.default_rng(3).random((300, 64, 128), np.float32), Coding(min_psnr=30)),
+    ],
+    ids=["bands", "parts"],
+)
+def test_looking_at_pictures_takes_what_is_admitted_before(images: np.ndarray, coding: Coding) -> None:
+    admitted: list[int] = []
+    tracemalloc.start()
+    try:
+        choice_for(images, False, coding, admitted.append)
+        assert tracemalloc.get_traced_memory()[1] < max(admitted)
+    finally:
+        tracemalloc.stop()
+
+    def refused(nbytes: int) -> None:
+        raise TooLarge("too large")
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            coded_stack(images, coding, admit=refused)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
