@@ -74,7 +74,6 @@ def test_memory_is_bounded(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("bytes_each", "pieces"), [(1, [32768, 32768, 4464]), (100_000, [2048] * 34 + [368])])
 def test_pieces_end_where_chunks_do(monkeypatch, bytes_each, pieces):
-
     class File:
         header = type("Header", (), {"pixels": bytes_each, "dtype": np.dtype(np.uint8)})
         container = type("Container", (), {"mode": "stack"})
