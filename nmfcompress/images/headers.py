@@ -6,7 +6,7 @@ import os
 import re
 from typing import BinaryIO
 
-from PIL import ImageFile
+from PIL import ImageFile, JpegImagePlugin, PpmImagePlugin
 
 from ..errors import InputError
 
@@ -25,7 +25,7 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
     """
     if head.startswith(b"\xff\xd8"):
         _check_jpeg(stream)
-    elif head[:1] == b"P" and head[1:2] in b"123456fF" and len(head) == HEAD_BYTES:
+    elif head[:1] == b"P" and len(head) == HEAD_BYTES:
         _check_pnm(head)
     stream.seek(0)
 
@@ -39,7 +39,7 @@ def _check_jpeg(stream: BinaryIO) -> None:
         if byte != b"\xff":
             continue
         marker = stream.read(1)
-        if marker in (b"", b"\xd9", b"\xda"):  # the end, or the picture itself
+        if marker in (b"", b"\xda"):  # the picture itself; Pillow walks on behind an end
             return
         if marker == b"\xff":  # padding: it may begin the marker
             stream.seek(-1, os.SEEK_CUR)
@@ -48,13 +48,17 @@ def _check_jpeg(stream: BinaryIO) -> None:
     raise InputError(f"is a JPEG with over {MOST_STEPS:,} segments or bytes of padding before its picture")
 
 
-_ALONE = frozenset(bytes([code]) for code in (0, 1, *range(0xD0, 0xD9)))  # markers without a segment
+# Markers without a segment: more than the standard has, as Pillow looks for markers within those of JPG, JPG0 to JPG13
+_ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER.items() if not found[2]) | {b"\0"}
 
 
 def _check_pnm(head: bytes) -> None:
-    numbers = 2 if head[1:2] in b"14" else 3
-    for some in (head[2:256], head[2:]):
-        if len(re.sub(rb"#[^\r\n]*", b"", some).split(None, numbers)) >= numbers:
+    mode = PpmImagePlugin.MODES.get(head[:6].split()[0])
+    if mode is None:
+        return
+    numbers = 2 if mode == "1" else 3
+    for some in (head[:256], head):
+        if re.match(rb"\S+(\s+\S+){%d}\s" % numbers, re.sub(rb"#[^\r\n]*[\r\n]?", b"", some)):
             return
     raise InputError(f"is a PNM picture with a header of over {HEAD_BYTES:,} bytes")
 

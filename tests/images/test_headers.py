@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PpmImagePlugin
 
 from nmfcompress.errors import InputError
 from nmfcompress.images.headers import HEAD_BYTES, MOST_FRAMES, MOST_STEPS
@@ -22,8 +22,15 @@ def jpeg(before: bytes) -> bytes:
     return out.getvalue()[:2] + before + out.getvalue()[2:]
 
 
-def pgm(between: bytes) -> bytes:
-    return b"P5\n" + between + b"\n20 15\n255\n" + PIXELS.tobytes() + bytes(HEAD_BYTES)
+def jpeg_hiding(marker: int) -> bytes:
+    """Segments within what looks like segments of a marker that has none."""
+    hidden = b"\xff\xee\0\2" * 2**10
+    start = bytes([0xFF, marker]) + struct.pack(">H", 2 + len(hidden))
+    return jpeg((start + hidden) * (MOST_STEPS // 2**10))
+
+
+def pgm(between: bytes, magic: bytes = b"P5", white: bytes = b"255") -> bytes:
+    return magic + b"\n" + between + b"\n20 15\n" + white + b"\n" + PIXELS.tobytes() + bytes(HEAD_BYTES)
 
 
 def pages(count: int) -> bytes:
@@ -39,9 +46,15 @@ LONG = {
     "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
     "padding": jpeg(b"\xff" * (MOST_STEPS + 1)),
     "bytes between": jpeg(bytes(MOST_STEPS + 1)),
+    "segments behind an end": jpeg(b"\xff\xd9" + b"\xff\xee\0\2" * MOST_STEPS),
+    "segments within JPG": jpeg_hiding(0xC8),
+    "segments within JPG0": jpeg_hiding(0xF0),
+    "segments within JPG13": jpeg_hiding(0xFD),
     "nothing but padding": b"\xff\xd8" + b"\xff" * 10**6,
     "a comment": pgm(b"#" + b"x" * HEAD_BYTES),
+    "a comment within the last number": pgm(b"", white=b"2#" + b"x" * HEAD_BYTES + b"\n55"),
     "spaces": pgm(b" " * HEAD_BYTES),
+    **{f"spaces in {magic.decode()}": pgm(b" " * HEAD_BYTES, magic) for magic in PpmImagePlugin.MODES},
     "pages": pages(MOST_FRAMES + 1),
 }
 
@@ -64,13 +77,19 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
         pgm(b"# made by hand\n#\r# twice"),
         pgm(b"#" + b"x" * (HEAD_BYTES - 200)),
         pgm(b""),
+        pgm(b"", white=b"2#\n5#" + b"x" * 300 + b"\n5"),
     ],
-    ids=["segments", "padding", "a long comment", "comments", "one long comment", "none"],
+    ids=["segments", "padding", "a long comment", "comments", "one long comment", "none", "comments in a number"],
 )
 def test_a_long_header_is_read(content):
     found = read_image(content).pixels
     assert found.shape == PIXELS.shape
     assert np.abs(found.astype(int) - PIXELS).max() < 40
+
+
+def test_a_text_is_no_picture():
+    with pytest.raises(InputError, match="is a text file, expected a picture"):
+        read_image(b"Python" * HEAD_BYTES)
 
 
 def test_as_many_pages_as_there_may_be():
