@@ -12,7 +12,7 @@ from ..errors import InputError
 
 HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 MOST_FRAMES = 2**16  # a longer chain of frames is hostile
-MOST_STEPS = 2**14  # segments before the picture in a JPEG, and bytes between them: usual ones have tens of the one
+MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
 
 
 def check_header(head: bytes, stream: BinaryIO) -> None:
@@ -25,6 +25,8 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
     """
     if head.startswith(b"\xff\xd8"):
         _check_jpeg(stream)
+    elif head.startswith(b"\x89PNG"):
+        _check_png(stream)
     elif head[:1] == b"P" and len(head) == HEAD_BYTES:
         _check_pnm(head)
     stream.seek(0)
@@ -50,6 +52,16 @@ def _check_jpeg(stream: BinaryIO) -> None:
 
 # Markers without a segment: more than the standard has, as Pillow looks for markers within those of JPG, JPG0 to JPG13
 _ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER.items() if not found[2]) | {b"\0"}
+
+
+def _check_png(stream: BinaryIO) -> None:
+    stream.seek(8)
+    for _ in range(MOST_STEPS):
+        chunk = stream.read(8)
+        if len(chunk) < 8 or chunk[4:] in (b"IDAT", b"IEND"):
+            return
+        stream.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
+    raise InputError(f"is a PNG with over {MOST_STEPS:,} chunks before its picture")
 
 
 def _check_pnm(head: bytes) -> None:

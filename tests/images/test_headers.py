@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -42,7 +43,16 @@ def pages(count: int) -> bytes:
     return b"II*\0" + struct.pack("<II", 12, 0) + b"".join(directory + struct.pack("<I", next_) for next_ in following)
 
 
+def png(chunk: bytes, count: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PIXELS).save(out, "PNG")
+    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return out.getvalue()[:33] + whole * count + out.getvalue()[33:]
+
+
 LONG = {
+    "chunks": png(b"teSt", MOST_STEPS + 1),
+    "texts": png(b"tEXta\0b", MOST_STEPS + 1),
     "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
     "padding": jpeg(b"\xff" * (MOST_STEPS + 1)),
     "bytes between": jpeg(bytes(MOST_STEPS + 1)),
@@ -63,7 +73,9 @@ LONG = {
 def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
-    with pytest.raises(InputError, match=r"is a JPEG with over|is a PNM picture with a header of over|frames, no more"):
+    with pytest.raises(InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture with a header|frames, no more"):
+        InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture with a header of over|frames, no more"
+    ):
         read_image(LONG[kind])
     assert not walked
 
