@@ -74,8 +74,6 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
     with pytest.raises(InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture with a header|frames, no more"):
-        InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture with a header of over|frames, no more"
-    ):
         read_image(LONG[kind])
     assert not walked
 
