@@ -121,7 +121,8 @@ def smooth(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
         same = d[:-1] * d[1:] > 0
         left, right = np.where(same, d[:-1], 1), np.where(same, d[1:], 1)
-        slopes[1:-1] = np.where(same, (w1 + w2) / (w1 / left + w2 / right), 0)
+        with np.errstate(over="ignore"):  # next to a step that is hardly there the slope is 0
+            slopes[1:-1] = np.where(same, (w1 + w2) / (w1 / left + w2 / right), 0)
         slopes[0], slopes[-1] = _end(h[0], h[1], d[0], d[1]), _end(h[-1], h[-2], d[-1], d[-2])
 
     def curve(at: np.ndarray) -> np.ndarray:
