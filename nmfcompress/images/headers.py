@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import BinaryIO
@@ -13,6 +14,7 @@ from ..errors import InputError
 HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 MOST_FRAMES = 2**16  # a longer chain of frames is hostile
 MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
+PLAIN_BYTES = 32  # of a number in a plain PNM, at most: what is longer is comments
 
 
 def check_header(head: bytes, stream: BinaryIO) -> None:
@@ -28,7 +30,7 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
     elif head.startswith(b"\x89PNG"):
         _check_png(stream)
     elif head[:1] == b"P" and len(head) == HEAD_BYTES:
-        _check_pnm(head)
+        _check_pnm(head, stream)
     stream.seek(0)
 
 
@@ -64,15 +66,23 @@ def _check_png(stream: BinaryIO) -> None:
     raise InputError(f"is a PNG with over {MOST_STEPS:,} chunks before its picture")
 
 
-def _check_pnm(head: bytes) -> None:
-    mode = PpmImagePlugin.MODES.get(head[:6].split()[0])
+def _check_pnm(head: bytes, stream: BinaryIO) -> None:
+    kind = head[:6].split()[0]
+    mode = PpmImagePlugin.MODES.get(kind)
     if mode is None:
         return
     numbers = 2 if mode == "1" else 3
     for some in (head[:256], head):
-        if re.match(rb"\S+(\s+\S+){%d}\s" % numbers, re.sub(rb"#[^\r\n]*[\r\n]?", b"", some)):
-            return
-    raise InputError(f"is a PNM picture with a header of over {HEAD_BYTES:,} bytes")
+        bare = re.sub(rb"#[^\r\n]*[\r\n]?", b"", some)
+        if re.match(rb"\S+(\s+\S+){%d}\s" % numbers, bare):
+            break
+    else:
+        raise InputError(f"is a PNM picture with a header of over {HEAD_BYTES:,} bytes")
+    sides = bare.split(None, 3)[1:3]
+    if kind in (b"P1", b"P2", b"P3") and all(side.isdigit() and len(side) < 10 for side in sides):
+        size, samples = stream.seek(0, os.SEEK_END), math.prod(map(int, sides)) * (3 if kind == b"P3" else 1)
+        if size > HEAD_BYTES + PLAIN_BYTES * samples:
+            raise InputError(f"is a PNM picture of {size:,} bytes for {samples:,} numbers")
 
 
 def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:

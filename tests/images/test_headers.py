@@ -51,6 +51,7 @@ def png(chunk: bytes, count: int) -> bytes:
 
 
 LONG = {
+    "comments in the body": b"P2\n20 15\n255\n" + b"#\n" * HEAD_BYTES + b" ".join(b"%d" % v for v in PIXELS.ravel()),
     "chunks": png(b"teSt", MOST_STEPS + 1),
     "texts": png(b"tEXta\0b", MOST_STEPS + 1),
     "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
@@ -73,7 +74,9 @@ LONG = {
 def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
-    with pytest.raises(InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture with a header|frames, no more"):
+    with pytest.raises(
+        InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture (with a header|of)|frames, no more"
+    ):
         read_image(LONG[kind])
     assert not walked
 
