@@ -12,6 +12,7 @@ from ..images.archives import labels_beside
 from ..images.files import FileId, display, file_id, fit_name, is_file, locked, make_folder, output_errors, write_bytes
 from ..images.files import writing as written_whole
 from ..images.saving import KINDS
+from ..images.stacks import ENDINGS
 from ..report.records import Curve, Log
 from ..settings import Writing
 from .inputs import STDIN, Source
@@ -55,7 +56,8 @@ class Outputs:
     def __init__(self, writing: Writing, sources: Sequence[Source], *also: str | None):
         self.writing = writing
         paths = [path for path in (*(source.path for source in sources), *also) if path]
-        paths += [labels for path in paths if (labels := labels_beside(path))]
+        arrays = [path for path in paths if os.path.splitext(path)[1].lower() not in ENDINGS]
+        paths += [labels for path in arrays if (labels := labels_beside(path))]
         self.inputs = {found for path in paths if (found := _input_id(path)) is not None}
         if writing.file == STDIN and _regular_id(1) in self.inputs:
             raise OutputError("is an input, which is never overwritten", "stdout")

@@ -57,6 +57,13 @@ def test_labels_that_are_read_beside_the_images_stay(tmp_path):
     assert labels.read_bytes() == before
 
 
+@pytest.mark.parametrize(("name", "other"), [("images.png", "labels.png"), ("idx2.png", "idx1.png")])
+def test_a_picture_has_no_labels_beside_it(tmp_path, name, other):
+    picture(tmp_path / name)
+    picture(tmp_path / other, seed=1)
+    assert real(tmp_path, "compress", name, "-k", 2, "-o", other, "-f").returncode == 0
+
+
 def test_a_picture_that_the_plot_would_replace(tmp_path):
     picture(tmp_path / "loss.png")
     picture(tmp_path / "b.png")
