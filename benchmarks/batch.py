@@ -77,15 +77,16 @@ def reference_apart(listed: Path) -> dict[str, float]:
 
 
 def reference(listed: str) -> dict[str, float]:
-    """Milliseconds of CPU that factorizing one of the files takes by itself, and coding its factors."""
-    from nmfcompress.codec.image import coded_image
+    """Milliseconds of CPU that factorizing one of the files takes by itself, and coding its factors beside others."""
+    from nmfcompress.codec.header import Header, Meta
+    from nmfcompress.codec.image import coded_rows, side_by_side
     from nmfcompress.factor.nmf import factorize_as
     from nmfcompress.images.arrange import arrange_rows
     from nmfcompress.images.pictures import read_image
-    from nmfcompress.settings import Coding, Fit
+    from nmfcompress.settings import Fit
 
     names = Path(listed).read_text().split("\n")[:-1]
-    fit, coding, spent = Fit(3, SWEEPS, 0, jobs=1), Coding(3), {"factorize": 0.0, "code": 0.0}
+    fit, spent = Fit(3, SWEEPS, 0, jobs=1), {"factorize": 0.0, "code": 0.0}
 
     def timed(what: str, call: Callable[[], Any]) -> Any:
         began = time.process_time()
@@ -94,10 +95,12 @@ def reference(listed: str) -> dict[str, float]:
         return found
 
     chosen = names[:: max(1, len(names) // LOOKED_AT)]
-    for name in chosen:
-        pixels = read_image(name).pixels
-        found = timed("factorize", lambda p=pixels: factorize_as(arrange_rows(p), fit))
-        timed("code", lambda p=pixels, f=found: coded_image(p, coding, fit=f))
+    together = side_by_side(SIDE * SIDE)
+    for first in range(0, len(chosen), together):
+        pictures = [read_image(name).pixels for name in chosen[first : first + together]]
+        found = [timed("factorize", lambda p=pixels: factorize_as(arrange_rows(p), fit)) for pixels in pictures]
+        headers = [Header((1, *pixels.shape), pixels.dtype, single=True) for pixels in pictures]
+        timed("code", lambda p=pictures, h=headers, f=found: coded_rows(p, h, [Meta()] * len(p), f))
     return {what: 1000 * seconds / len(chosen) for what, seconds in spent.items()}
 
 

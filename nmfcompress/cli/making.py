@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..codec.drafts import Coded
-from ..codec.image import coded_image
+from ..codec.header import Header, Meta
+from ..codec.image import coded_rows, side_by_side
 from ..codec.pictured import described
 from ..factor.sweeps import SweepRecord
 from ..images.limits import rows_bytes
@@ -20,7 +21,7 @@ from ..report import montage
 from ..report.pages import Shown
 from ..report.panels import Part, Sizes, panel, trio
 from ..report.records import Outcome
-from ..settings import Coding, Fit
+from ..settings import Fit
 from .inputs import Item
 
 SHEET_PARTS = 64  # parts shown of a large rank
@@ -60,6 +61,17 @@ class Job:
     sizes: Sizes | None = None
 
     @property
+    def alike(self) -> tuple[object, ...]:
+        """Small pictures of which this is the same are worked on together."""
+        pixels = self.item.picture.pixels
+        return pixels.shape, pixels.dtype
+
+    @property
+    def together(self) -> int:
+        """How many of them, at most."""
+        return side_by_side(self.item.picture.pixels.size)
+
+    @property
     def needs(self) -> int:
         """Bytes that the picture and the work on it take."""
         m, n = matrix_of(self.item.picture)
@@ -80,11 +92,23 @@ class Made:
     shown: Shown | None = None
 
 
-def make(job: Job, on_sweep: Callable[[SweepRecord], None] | None = None) -> Made:
-    """Factorize a picture by its rows, and encode what is wanted."""
-    item, picture, began = job.item, job.item.picture, time.perf_counter()
-    found = fit_picture(picture.pixels, job.fit, job.mask, on_sweep)
-    coded = _coded(item, found, job.mask) if "nmfc" in job.wanted else None
+def make(jobs: Sequence[Job], on_sweep: Callable[[SweepRecord], None] | None = None) -> list[Made]:
+    """Factorize pictures by their rows, one or several that are alike, and encode what is wanted of each."""
+    fits: list[PictureFit] = []
+    seconds: list[float] = []
+    began = time.perf_counter()
+    for job in jobs:
+        fits.append(fit_picture(job.item.picture.pixels, job.fit, job.mask, on_sweep))
+        seconds.append(time.perf_counter() - began - sum(seconds))
+    coded = _coded(jobs, fits)
+    shared = (time.perf_counter() - began - sum(seconds)) / len(jobs)
+    each = zip(jobs, fits, coded, seconds, strict=True)
+    return [_made(job, found, own, spent + shared) for job, found, own, spent in each]
+
+
+def _made(job: Job, found: PictureFit, coded: Coded | None, seconds: float) -> Made:
+    """What came of one of them, on which so many seconds were spent so far."""
+    picture, began = job.item.picture, time.perf_counter() - seconds
     outcome = _outcome(job, found, coded, began) if job.figures or "compare" in job.wanted else None
     files: dict[str, bytes] = {}
     lost = nothing_left(found.fit, job.fit)
@@ -161,12 +185,21 @@ def _shown(picture: Picture, found: PictureFit, sizes: Sizes) -> Shown:
     return Shown(trio(picture.pixels, found.reconstruction, sizes.picture, picture.alpha), parts)
 
 
-def _coded(item: Item, found: PictureFit, mask: np.ndarray | None) -> Coded:
-    """The picture as a .nmfc file of its factors."""
-    labels = None if item.label is None else np.array([item.label])
+def _coded(jobs: Sequence[Job], fits: Sequence[PictureFit]) -> list[Coded | None]:
+    """Pictures as .nmfc files of their factors, where they are wanted."""
+    made: list[Coded | None] = [None] * len(jobs)
+    wanted = [place for place, job in enumerate(jobs) if "nmfc" in job.wanted]
+    if wanted:
+        pictures, headers, metas = zip(*(_described(jobs[place].item) for place in wanted), strict=True)
+        files = coded_rows(pictures, headers, metas, [fits[place].fit for place in wanted], jobs[0].mask)
+        for place, file in zip(wanted, files, strict=True):
+            made[place] = file
+    return made
+
+
+def _described(item: Item) -> tuple[np.ndarray, Header, Meta]:
     header, meta = described(item.picture)
-    coding = Coding(rank=len(found.fit.H))
-    return coded_image(item.picture.pixels, coding, replace(meta, labels=labels), header, found.fit, mask=mask)
+    return item.picture.pixels, header, replace(meta, labels=None if item.label is None else np.array([item.label]))
 
 
 def _sizes(coded: Coded | None, pixels: np.ndarray) -> dict[str, float]:

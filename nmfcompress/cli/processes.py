@@ -15,7 +15,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,7 +25,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..errors import InputError
 
 MOST = 16  # processes: the one that hands out the pieces has three open files for each, and is kept busy by so many
-AHEAD = 3  # pieces that are prepared, under way or waiting for those before them, for each process
+AHEAD = 3  # turns that are prepared, under way or waiting for those before them, for each process
+SHARES = 4  # of all pieces, for each process at least, so that none waits long for another at the end
 STOPPING = {signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
 
@@ -37,6 +38,14 @@ class Piece(Protocol):
     def needs(self) -> int:
         """Bytes of memory that it takes."""
 
+    @property
+    def alike(self) -> object:
+        """Pieces next to each other of which this is equal may be worked on together."""
+
+    @property
+    def together(self) -> int:
+        """How many of them, at most."""
+
 
 class Step(Protocol):
     """Whatever has its turn; some of it with a piece of work."""
@@ -47,27 +56,37 @@ class Step(Protocol):
 
 AnyStep = TypeVar("AnyStep", bound=Step)
 Result = TypeVar("Result")
+Answer = tuple[Any, Exception | None]
 
 
 @dataclass(eq=False)
 class _Turn(Generic[AnyStep]):
-    """A step that waits for its turn, and what came of its piece of work: a result, or an error."""
+    """Steps whose turn comes together, and what came of their pieces of work: of each a result, or an error."""
 
-    step: AnyStep
-    needs: int
+    steps: list[AnyStep] = field(default_factory=list)
+    pieces: list[Any] = field(default_factory=list)
+    needs: int = 0
     sent: bool = False
-    answer: tuple[Any, Exception | None] | None = None
+    answers: list[Answer] | None = None
 
     @property
     def ready(self) -> bool:
-        return self.step.job is None or self.answer is not None
+        return self.answers is not None or not self.pieces
 
-    def result(self) -> Any:
-        """What came of it; an error is raised."""
-        found, error = self.answer or (None, None)
-        if error is not None:
-            raise error
-        return found
+    def add(self, step: AnyStep) -> None:
+        """One more step."""
+        self.steps.append(step)
+        if step.job is not None:
+            self.pieces.append(step.job)
+            self.needs += step.job.needs
+
+    def apart(self) -> list[_Turn[AnyStep]]:
+        """Each step by itself."""
+        turns: list[_Turn[AnyStep]] = []
+        for step in self.steps:
+            turns.append(_Turn())
+            turns[-1].add(step)
+        return turns
 
 
 @dataclass(eq=False)
@@ -84,14 +103,16 @@ class Processes(Generic[Result]):
     ----------
     count : int
     work : callable
-        Piece -> result, a function of a module.
+        Pieces that are alike -> their results, a function of a module. Where it fails, the pieces are worked on one by
+        one, so that only those are lost that it fails on.
     room : int
         Bytes that the pieces which are not done yet may need together; one alone may need any number.
     """
 
-    def __init__(self, count: int, work: Callable[[Any], Result], room: int):
+    def __init__(self, count: int, work: Callable[[list[Any]], list[Result]], room: int):
         self._count, self._work, self._room = min(count, MOST), work, room
         self._workers: list[_Worker] = []
+        self._ahead: deque[_Turn[Any]] = deque()
 
     def __enter__(self) -> Processes[Result]:
         return self
@@ -108,41 +129,75 @@ class Processes(Generic[Result]):
 
     def each(self, steps: Iterator[AnyStep]) -> Iterator[tuple[AnyStep, Callable[[], Result]]]:
         """The steps in their order, each with a call that has the result of its piece of work, or raises its error."""
+        for turn in self._done(self._turns(steps)):
+            place = 0
+            for step in turn.steps:
+                yield step, partial(self._result, turn, place)
+                place += step.job is not None
+
+    def _result(self, turn: _Turn[Any], place: int) -> Result:
+        if turn.answers is None:
+            turn.answers = _answers(self._work, turn.pieces)
+        found, error = turn.answers[place]
+        if error is not None:
+            raise error
+        result: Result = found
+        return result
+
+    def _turns(self, steps: Iterator[AnyStep]) -> Iterator[_Turn[AnyStep]]:
+        """Steps in their order; those with pieces that are alike together, the more the more there have been."""
+        turn: _Turn[AnyStep] = _Turn()
+        count = 0
+        for step in steps:
+            piece = step.job
+            if piece is not None:
+                others = turn.pieces
+                full = len(others) >= count // (SHARES * self._count) or turn.needs + piece.needs > self._room
+                if others and (full or len(others) >= piece.together or others[0].alike != piece.alike):
+                    yield turn
+                    turn = _Turn()
+                count += 1
+            turn.add(step)
+            if not turn.pieces or turn.pieces[0].together == 1:
+                yield turn
+                turn = _Turn()
+        if turn.steps:
+            yield turn
+
+    def _done(self, turns: Iterator[_Turn[AnyStep]]) -> Iterator[_Turn[AnyStep]]:
+        """The turns in their order, each when its pieces are worked on; here they are when their results are needed."""
         if self._count == 1:
-            for step in steps:
-                yield step, partial(self._work, step.job)
+            yield from turns
             return
-        ahead: deque[_Turn[AnyStep]] = deque()
-        more = True
+        ahead, more = self._ahead, True
         while more or ahead:
             self._receive(0)
-            self._send(ahead)
+            self._send()
             ready, waiting = bool(ahead) and ahead[0].ready, any(not (turn.sent or turn.ready) for turn in ahead)
-            if more and self._may_prepare(ahead) and not (ready and waiting):
-                following = next(steps, None)
+            if more and self._may_prepare() and not (ready and waiting):
+                following = next(turns, None)
                 if following is None:
                     more = False
                 else:
-                    ahead.append(_Turn(following, 0 if following.job is None else following.job.needs))
+                    ahead.append(following)
             elif ready:
-                turn = ahead.popleft()
-                yield turn.step, turn.result
+                yield ahead.popleft()
             elif ahead:
                 self._receive(None)
 
-    def _may_prepare(self, ahead: deque[_Turn[AnyStep]]) -> bool:
+    def _may_prepare(self) -> bool:
         """Whether one more fits beside those that are there, should it be as large as the largest of them."""
-        needs = [turn.needs for turn in ahead]
-        return len(ahead) < AHEAD * self._count and sum(needs) + max(needs, default=0) <= self._room
+        needs = [turn.needs for turn in self._ahead]
+        return len(needs) < AHEAD * self._count and sum(needs) + max(needs, default=0) <= self._room
 
-    def _send(self, ahead: deque[_Turn[AnyStep]]) -> None:
+    def _send(self) -> None:
         """Hand out pieces in their order, as many as there are idle processes and there is room for."""
         used = 0
-        for turn in ahead:
+        for turn in list(self._ahead):
             used += turn.needs
-            if turn.sent or turn.step.job is None:
+            if turn.sent or turn.ready:
                 continue
-            if used > self._room and turn is not ahead[0]:
+            if used > self._room and turn is not self._ahead[0]:
                 return
             idle = next((worker for worker in self._workers if worker.turn is None), None)
             if idle is None and len(self._workers) < self._count:
@@ -152,10 +207,10 @@ class Processes(Generic[Result]):
             self._hand(turn, idle)
 
     def _hand(self, turn: _Turn[Any], worker: _Worker) -> None:
-        """Give a piece to a process; to another one, once, should that have been killed while it had nothing to do."""
+        """Give pieces to a process; to another one, once, should that have been killed while it had nothing to do."""
         turn.sent = True
         try:
-            worker.pipe.send(turn.step.job)
+            worker.pipe.send(turn.pieces)
         except OSError:
             self._end(worker)
             another = self._start()
@@ -164,9 +219,9 @@ class Processes(Generic[Result]):
                 return
             worker = another
             try:
-                worker.pipe.send(turn.step.job)
+                worker.pipe.send(turn.pieces)
             except OSError:
-                turn.answer = None, InputError(f"the process to work on it {self._end(worker)}")
+                self._lost(turn, f"the process to work on it {self._end(worker)}")
                 return
         worker.turn = turn
 
@@ -178,9 +233,19 @@ class Processes(Generic[Result]):
             turn, worker.turn = worker.turn, None
             assert turn is not None  # noqa: S101
             try:
-                turn.answer = worker.pipe.recv()
+                turn.answers = worker.pipe.recv()
             except (EOFError, OSError):
-                turn.answer = None, InputError(f"the process at work on it {self._end(worker)}")
+                self._lost(turn, f"the process at work on it {self._end(worker)}")
+
+    def _lost(self, turn: _Turn[Any], why: str) -> None:
+        """No answer will come: of one piece that is the answer, of several each is tried once more by itself."""
+        if len(turn.pieces) == 1:
+            turn.answers = [(None, InputError(why))]
+            return
+        place = self._ahead.index(turn)
+        del self._ahead[place]
+        for one in reversed(turn.apart()):
+            self._ahead.insert(place, one)
 
     def _start(self) -> _Worker | None:
         """One more process; None where there are some, and no more can be had: from then on these are all."""
@@ -218,8 +283,18 @@ class Processes(Generic[Result]):
         return f"{what} (expected a result; if memory is short, pass a smaller -j)"
 
 
-def _serve(pipe: Connection, work: Callable[[Any], Any], others: list[Connection]) -> None:
-    """A process: piece after piece, until there are no more or whoever sends them has gone."""
+def _answers(work: Callable[[list[Any]], list[Any]], pieces: list[Any]) -> list[Answer]:
+    """What comes of pieces: of all at once, or of one after the other."""
+    try:
+        return [(found, None) for found in work(pieces)]
+    except Exception as error:
+        if len(pieces) == 1:
+            return [(None, error)]
+    return [answer for piece in pieces for answer in _answers(work, [piece])]
+
+
+def _serve(pipe: Connection, work: Callable[[list[Any]], list[Any]], others: list[Connection]) -> None:
+    """A process: pieces after pieces, until there are no more or whoever sends them has gone."""
     for other in others:
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the one that started this one answers
@@ -229,18 +304,13 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], others: list[Connection
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     with suppress(EOFError, OSError):
         while True:
-            piece = pipe.recv()
-            answer: tuple[Any, Exception | None]
-            try:
-                answer = work(piece), None
-            except Exception as error:
-                answer = None, _sendable(error)
-            pipe.send(answer)
+            answers = _answers(work, pipe.recv())
+            pipe.send([(found, None if error is None else _sendable(error)) for found, error in answers])
 
 
 def _sendable(error: Exception) -> Exception:
     """The error with its traceback; one like it where it would not arrive."""
-    error.add_note(traceback.format_exc())
+    error.add_note("".join(traceback.format_exception(error)))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301
     except Exception:

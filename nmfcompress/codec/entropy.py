@@ -278,11 +278,11 @@ class Adaptive:
         self.learn(which, bits)
         return bits
 
-    def learn(self, which: np.ndarray, bits: np.ndarray) -> None:
-        """Count bits (n,) under their contexts."""
+    def learn(self, which: np.ndarray, bits: np.ndarray, most: int | None = None) -> None:
+        """Count bits (n,) under their contexts, of none of which there are more than `most`."""
         contexts = len(self._counts) // 2
         np.add.at(self._counts, which + contexts * bits, 1)
-        self._most += len(which)
+        self._most += len(which) if most is None else most
         if self._most > self._limit:  # before that no context can be
             zero, one = self._counts[:contexts], self._counts[contexts:]
             while (over := zero + one > self._limit).any():
@@ -305,16 +305,17 @@ class AdaptiveIntegers:
     are signs, is it negative; then, step by step, of those that went on, does it have more than 1, 2 ... 32 bits (there
     are none of 33); then, of those that have so many, the bits after the first 1, the highest first. What is above 0,
     negative, and each step of the length are learned (Adaptive) per context; the bit after the first per context and
-    length; the other bits are even.
+    length; the other bits are even. `several` of them, each of as many contexts, may learn side by side.
     """
 
-    def __init__(self, contexts: int, signed: bool = True, limit: int = 1024):
-        self._signed, self._learned = signed, Adaptive(contexts * PLACES, limit)
+    def __init__(self, contexts: int, signed: bool = True, limit: int = 1024, several: int = 1):
+        self._signed, self._contexts = signed, contexts
+        self._learned = Adaptive(several * contexts * PLACES, limit)
 
     def code(self, coder: Coder, values: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         """Code n integers under the contexts `which` (n,); returns them, int64."""
         if values is not None:
-            bits, zeros, ends = self.decisions(values, which, [len(values)])
+            ((bits, zeros, ends),) = self.decisions(values[None], which[None], [len(values)])
             for first, end in pairwise((0, *ends)):
                 coder.bits(bits[None, first:end], zeros[None, first:end])
             return values
@@ -348,10 +349,11 @@ class AdaptiveIntegers:
 
     def decisions(
         self, values: np.ndarray, which: np.ndarray, ends: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray, list[int]]:
-        """What calls of `code` that end at `ends` decide on known integers: bits, zeros, ends of the calls of `bits`.
+    ) -> list[tuple[np.ndarray, np.ndarray, list[int]]]:
+        """What calls of `code` that end at `ends` decide on known integers, (several, n), under contexts of as many.
 
-        All that one call asks is learned at once: no two of its questions have a context in common.
+        Of each of several: bits, zeros, ends of the calls of `bits`. All that one call asks is learned at once: no two
+        of its questions have a context in common.
         """
         size = np.abs(values)
         length = bit_lengths(size)
@@ -361,30 +363,44 @@ class AdaptiveIntegers:
         needed = np.array([0, 1 if self._signed else LENGTHS, *range(1, longest + 1), *range(2, longest + 1)], np.int8)
         size, length, negative = size.astype(np.uint32), length.astype(np.int8), values < 0
         contexts = (which * PLACES).astype(np.int32)
+        contexts += self._contexts * PLACES * np.arange(len(which), dtype=np.int32)[:, None]
         # of many integers a few rows at a time are enough to hold
-        together = len(needed) if len(ends) > 1 else max(1, TOGETHER // max(1, len(size)))
+        together = len(needed) if len(ends) > 1 else max(1, TOGETHER // max(1, size.size))
         bits, zeros, counts = [], [], []
         for top in range(0, len(needed), together):
             rows = range(top, min(top + together, len(needed)))
-            asked = length >= needed[top : rows.stop, None]
+            asked = length >= needed[top : rows.stop, None, None]
             given, under = _questions(size, length, negative, contexts, rows, longest)
             for first, end in pairwise((0, *ends)):
-                some = asked[:, first:end]
-                bits.append(given[:, first:end][some])
-                here = under[:, first:end][some[: len(under)]]
+                some = asked[..., first:end]
+                counts.append(some.sum(axis=2))
+                bits.append(given[..., first:end][some])
+                here = under[..., first:end][some[: len(under)]]
                 zeros.append(np.full(len(bits[-1]), EVEN, np.uint16))
                 zeros[-1][: len(here)] = self._learned.zeros(here)
-                self._learned.learn(here, bits[-1][: len(here)])
-                counts.append(some.sum(axis=1))
-        return np.concatenate(bits), np.concatenate(zeros), np.concatenate(counts).cumsum().tolist()
+                most = int(counts[-1][: len(under)].sum(axis=0).max(initial=0))
+                self._learned.learn(here, bits[-1][: len(here)], most)
+        return _apart(np.concatenate(bits), np.concatenate(zeros), np.concatenate(counts))
+
+
+def _apart(bits: np.ndarray, zeros: np.ndarray, counts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, list[int]]]:
+    """Decisions of several, of which there are `counts` (calls, several) in turn: those of each, and their ends."""
+    ends = counts.cumsum(axis=0)
+    if counts.shape[1] == 1:
+        return [(bits, zeros, ends[:, 0].tolist())]
+    whose = np.repeat(np.tile(np.arange(counts.shape[1], dtype=np.uint16), len(counts)), counts.ravel())
+    order = np.argsort(whose, kind="stable")
+    bits, zeros = bits[order], zeros[order]
+    parts = [slice(first, end) for first, end in pairwise((0, *ends[-1].cumsum().tolist()))]
+    return [(bits[part], zeros[part], own) for part, own in zip(parts, ends.T.tolist(), strict=True)]
 
 
 def _questions(
     size: np.ndarray, length: np.ndarray, negative: np.ndarray, contexts: np.ndarray, rows: range, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of n integers the answers to the questions of these rows, (rows, n), and where those that are learned are."""
+    """The answers of integers to the questions of these rows, (rows, several, n), and where those to be learned are."""
     sign, step, bit, even = (max(row - rows.start, 0) for row in (1, 2, 2 + longest, 3 + longest))
-    number, given = np.array(rows, np.int8)[:, None], np.empty((len(rows), len(size)), dtype=bool)
+    number, given = np.array(rows, np.int8)[:, None, None], np.empty((len(rows), *size.shape), dtype=bool)
     given[:sign], given[sign:step], given[step:bit] = size > 0, negative, length > number[step:bit] - 1
     given[bit:] = size >> np.maximum(length - (number[bit:] - longest), 0).view(np.uint8) & 1
     under = contexts + number[:even]  # the bits after the second are even

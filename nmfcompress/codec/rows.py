@@ -29,7 +29,7 @@ from ..images.limits import Limits
 from ..metrics import peak
 from .container import Container, Fields, varint
 from .header import Header
-from .tables import decode_table, encode_table
+from .tables import decode_table, encode_tables
 
 POINT = 36  # bits behind the point of a sum
 MOST_SUM = 2.0**47
@@ -43,24 +43,29 @@ LOSS = 0.05  # dB that the quantizer may cost where no target is given
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """Factors in integers: W ~ w * S and so on, and what they show."""
+    """Factors in integers, W ~ w * S and so on, or several of them, in whatever axes come first."""
 
     scales: np.ndarray
     w: np.ndarray
     h: np.ndarray
 
-    def sections(self, channels: int) -> dict[str, bytes]:
-        k = len(self.scales)
-        return {
-            "scales": b"".join(varint(int(x)) for x in (k, *self.scales)),
-            "weights": encode_table(self.w),
-            "maps": encode_table(self.h.reshape(k * channels, -1)),
-        }
+    def __getitem__(self, place: tuple[int, ...]) -> Quantized:
+        """One of several."""
+        return Quantized(self.scales[place], self.w[place], self.h[place])
 
     def pixels(self, header: Header, rank: int | None = None) -> np.ndarray:
         """The picture, of the shape and type that the header says, without the axis that counts pictures."""
         V = shown((self.w * self.scales[:, None])[:rank], self.h[:rank], 2.0**POINT, header.dtype)
         return np.ascontiguousarray(restore_rows(V, header.shape[1:]))
+
+
+def sections_of(made: Sequence[Quantized], columns: int) -> list[dict[str, bytes]]:
+    """What each of several of one shape is in its file."""
+    weights = encode_tables(np.stack([factors.w for factors in made]))
+    maps = encode_tables(np.stack([factors.h.reshape(-1, columns) for factors in made]))
+    scales = [b"".join(map(varint, (len(x), *x))) for x in (factors.scales.tolist() for factors in made)]
+    names = ("scales", "weights", "maps")
+    return [dict(zip(names, sections, strict=True)) for sections in zip(scales, weights, maps, strict=True)]
 
 
 def shown(W: np.ndarray, H: np.ndarray, one: float, dtype: np.dtype) -> np.ndarray:
@@ -82,72 +87,92 @@ def shown(W: np.ndarray, H: np.ndarray, one: float, dtype: np.dtype) -> np.ndarr
     return V
 
 
+def falling(fit: Factorization) -> tuple[np.ndarray, np.ndarray]:
+    """W (k, m) and H (k, n) with their parts in falling order, so that the first few make a coarse picture.
+
+    Those that are nothing take no room.
+    """
+    fit = fit.sorted()
+    used = (fit.W.max(axis=0) > 0) & (fit.H.max(axis=1) > 0)
+    used[0] = True
+    return fit.W.T[used], fit.H[used]
+
+
 class RowsCoder:
-    """A picture's factors, from which drafts of several steps come cheaply.
+    """The factors of pictures, from which drafts of several steps come cheaply; small ones cost less side by side.
 
     Parameters
     ----------
-    pixels : array, shape (h, w) or (h, w, c)
-    fit : Factorization
-        Of its rows.
+    pictures : sequence of arrays, shape (h, w) or (h, w, c)
+        Of one shape and type.
+    factors : sequence of pairs of arrays, shapes (k, h) and (k, w * c)
+        See `falling`; all have as many parts.
     mask : array of bool, shape (h, w), optional
         True = known.
     """
 
-    def __init__(self, pixels: np.ndarray, fit: Factorization, mask: np.ndarray | None = None):
-        self._V = arrange_rows(pixels)
-        self._known = None if mask is None else arrange_mask(mask, pixels.shape)
-        # parts in falling order, so that the first few make a coarse picture; those that are nothing take no room
-        fit = fit.sorted()
-        W, H = fit.W.T.astype(np.float64), fit.H.astype(np.float64)
-        used = (W.max(axis=1) > 0) & (H.max(axis=1) > 0)
-        used[0] = True
-        self._W, self._H, self._blocks = W[used], H[used], as_blocks(self._V)
-        self._sizes = np.linalg.norm(self._W, axis=1), np.linalg.norm(self._H, axis=1)
+    def __init__(
+        self, pictures: Sequence[np.ndarray], factors: Sequence[tuple[np.ndarray, np.ndarray]],
+        mask: np.ndarray | None = None,
+    ):  # fmt: skip
+        matrices = [arrange_rows(pixels) for pixels in pictures]
+        self._V = np.stack(matrices) if len(matrices) > 1 else matrices[0][None]
+        self._blocks = [as_blocks(V) for V in self._V]
+        self._known = None if mask is None else arrange_mask(mask, pictures[0].shape)
+        self._W, self._H = (np.array([pair[i] for pair in factors], np.float64) for i in (0, 1))
+        self._sizes = np.linalg.norm(self._W, axis=2), np.linalg.norm(self._H, axis=2)
 
-    def mse(self, drafts: Sequence[Quantized] | None = None) -> np.ndarray:
-        """Mean squared error of the pixels of each draft, (s,), or of the factors as they are."""
-        if drafts is None:
-            V = shown(self._W[None], self._H[None], 1.0, self._V.dtype)
-        else:
-            W, H = np.stack([one.w * one.scales[:, None] for one in drafts]), np.stack([one.h for one in drafts])
-            V = shown(W, H, 2.0**POINT, self._V.dtype)
-        errors = np.subtract(V, self._V, dtype=np.float64)
-        found: np.ndarray = np.square(errors, out=errors).mean(axis=(1, 2))
-        return found
+    def mse(self) -> np.ndarray:
+        """Mean squared error of the pixels of each picture, (all,), by the factors as they are."""
+        return _mse(shown(self._W, self._H, 1.0, self._V.dtype), self._V)
 
-    def quantized(self, steps: Sequence[float]) -> list[Quantized]:
-        """Factors whose errors show as errors of about a step of so many grey levels of 255, of each part in each."""
-        noise = np.array(steps)[:, None] / 255
-        sizes, m, n = self._sizes, self._W.shape[1], self._H.shape[1]
-        h_steps = self._steps(self._H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
-        h = np.rint(self._H / h_steps[:, :, None])
+    def mse_of(self, drafts: Quantized, some: np.ndarray) -> np.ndarray:
+        """The same of drafts, (p, s), of some pictures, whose places are `some` (p,)."""
+        V = shown(drafts.w * drafts.scales[..., None], drafts.h, 2.0**POINT, self._V.dtype)
+        return _mse(V, _of(self._V, some))
+
+    def quantized(self, steps: np.ndarray, some: np.ndarray) -> Quantized:
+        """Drafts of some pictures, one for each of their steps, (p, s), in grey levels of 255: the errors of each part
+        in each factor show as errors of about the step.
+        """
+        noise = np.asarray(steps)[..., None] / 255
+        sizes, m, n = [_of(norms, some) for norms in self._sizes], self._W.shape[2], self._H.shape[2]
+        H = _of(self._H, some)
+        h_steps = self._steps(H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
+        h = np.rint(H / h_steps[..., None])
         # the other factor once more, for what this one has become
-        W = self._refitted(h * h_steps[:, :, None])
+        W = self._refitted(h * h_steps[..., None], some)
         w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
-        w = np.rint(W / w_steps[:, :, None])
+        w = np.rint(W / w_steps[..., None])
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
-        whole = (values.astype(np.int64) for values in (scales, w, h))
-        return [Quantized(*one) for one in zip(*whole, strict=True)]
+        return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
 
-    def _refitted(self, H: np.ndarray) -> np.ndarray:
-        """The codes, (s, k, m), for parts that have become H, (s, k, n): not far from what they were."""
+    def _refitted(self, H: np.ndarray, some: np.ndarray) -> np.ndarray:
+        """The codes, (p, s, k, m), for parts that have become H, (p, s, k, n): not far from what they were."""
         if self._known is not None:
-            known = [transform(self._V, parts.astype(np.float32), mask=self._known).T for parts in H]
-            return np.array(known, np.float64)
-        V = self._blocks
-        H = H.astype(V.dtype)
-        A = np.concatenate([H @ V.read(rows).T for rows in V.rows], axis=2)
-        W = np.broadcast_to(self._W.astype(V.dtype), A.shape)
-        return exact_near(W, A, H @ H.swapaxes(1, 2)).astype(np.float64)
+            return np.array([
+                [transform(self._V[i], parts.astype(np.float32), mask=self._known).T for parts in drafts]
+                for i, drafts in zip(some, H, strict=True)
+            ], np.float64)  # fmt: skip
+        H = H.astype(self._blocks[0].dtype)
+        A = np.empty((*H.shape[:-1], self._W.shape[2]), H.dtype)
+        for place, i in enumerate(some):
+            for rows in self._blocks[i].rows:
+                A[place, ..., rows] = H[place] @ self._blocks[i].read(rows).T
+        W = np.broadcast_to(_of(self._W, some).astype(H.dtype), A.shape)
+        one_after_another = (-1, *A.shape[2:])
+        G = (H @ H.swapaxes(-1, -2)).reshape(-1, H.shape[2], H.shape[2])
+        found = exact_near(W.reshape(one_after_another), A.reshape(one_after_another), G)
+        return found.reshape(A.shape).astype(np.float64)
 
-    def likely_step(self, mse: float) -> float:
-        """The step that ought to cost LOSS where the factors as they are have this squared error, of values to 1.
+    def likely_steps(self, mse: np.ndarray) -> np.ndarray:
+        """The steps that ought to cost LOSS where the factors as they are have these squared errors, of values to 1.
 
         Each part errs by the step in either factor, evenly within it: a twelfth of its square.
         """
         spared = mse * (10 ** (LOSS / 10) - 1)
-        return max(255 * math.sqrt(12 * spared / (2 * len(self._H))), FINEST_STEP)
+        found: np.ndarray = np.maximum(255 * np.sqrt(12 * spared / (2 * self._H.shape[1])), FINEST_STEP)
+        return found
 
     @staticmethod
     def _steps(X: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -155,6 +180,18 @@ class RowsCoder:
         tops = np.maximum(X.max(axis=-1), 1e-30)
         found: np.ndarray = np.clip(wanted, tops / FINEST, tops)
         return found
+
+
+def _mse(V: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Mean squared error of rows (..., m, n)."""
+    errors = np.subtract(V, pixels, dtype=np.float64)
+    found: np.ndarray = np.square(errors, out=errors).reshape(*V.shape[:-2], -1).mean(axis=-1)
+    return found
+
+
+def _of(all_: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """What belongs to some pictures, (p, ...) as (p, 1, ...); uncopied where they are all."""
+    return (all_ if len(some) == len(all_) else all_[some])[:, None]
 
 
 def read_rows(container: Container, header: Header, limits: Limits | None = None) -> Quantized:
@@ -185,7 +222,8 @@ def size_of(V: np.ndarray, fit: Factorization, rows: int | None = None) -> int:
     for first in range(0, len(V), 1024):
         some = slice(first, first + 1024)
         squares += float(np.square(V[some] / most - fit.W[some] @ fit.H).sum())
-    coder = RowsCoder(V, fit)
-    sections = coder.quantized([coder.likely_step(squares / V.size)])[0].sections(1)
+    coder = RowsCoder([V], [falling(fit)])
+    draft = coder.quantized(coder.likely_steps(np.array([[squares / V.size]])), np.array([0]))[0, 0]
+    (sections,) = sections_of([draft], V.shape[1])
     weights = len(sections.pop("weights")) * (1 if rows is None else rows / len(V))
     return round(weights) + sum(map(len, sections.values()))

@@ -15,7 +15,7 @@ down), at most 15; where there are not more than 8 planes each has such contexts
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -36,11 +36,18 @@ FULLEST = 1 << 14  # entries a byte, at most: none costs less than log2(1 + 1/20
 
 def encode_planes(values: np.ndarray) -> bytes:
     """The bytes of integers below 2^31 in magnitude, shape (planes, rows, columns); the shape is not among them."""
+    return encode_each(np.asarray(values)[None])[0]
+
+
+def encode_each(values: np.ndarray) -> list[bytes]:
+    """What `encode_planes` makes of each of several, shape (several, planes, rows, columns)."""
     values = np.asarray(values, dtype=np.int64)
     if not values.size:
-        return bytes([0]) + Writer(1).finish()[0]
-    ways = [Told(values, predicted) for predicted in (False, True)]
-    return min(ways, key=Told.price).encoded()
+        return [bytes([0]) + Writer(1).finish()[0]] * len(values)
+    plain, predicted = (Told(values, predicted) for predicted in (False, True))
+    better = predicted.prices() < plain.prices()
+    made = plain.encoded(~better) | predicted.encoded(better)
+    return [made[place] for place in range(len(values))]
 
 
 def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
@@ -61,9 +68,9 @@ def decode_planes(data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     reader = Reader([data[1:]], lanes)
     planes, rows, columns = shape
     values = np.zeros((planes, rows * columns + 1), dtype=np.int64)
-    model = _model(planes, bool(data[0] & SIGNED))
+    model = AdaptiveIntegers(_contexts(planes), bool(data[0] & SIGNED))
     for targets, around in _sets(rows, columns) if values.size > planes else ():
-        mean, which = _expected(values, around, bool(data[0] & PREDICTED))
+        mean, which = _expected(values, around, bool(data[0] & PREDICTED), planes)
         entries = model.code(reader, None, which.ravel()).reshape(mean.shape) + mean
         if np.abs(entries).max() >= MOST:
             raise InputError("a table has entries beyond all measure: it is damaged")
@@ -77,59 +84,94 @@ def encode_table(values: np.ndarray) -> bytes:
     return encode_planes(np.asarray(values)[:, None, :])
 
 
+def encode_tables(values: np.ndarray) -> list[bytes]:
+    """What `encode_table` makes of each of several, (several, rows, columns)."""
+    return encode_each(np.asarray(values)[:, :, None, :])
+
+
 def decode_table(data: bytes, rows: int, columns: int) -> np.ndarray:
     """The rows again, int64; errors as for `decode_planes`."""
     return decode_planes(data, (rows, 1, columns))[:, 0, :]
 
 
 class Told:
-    """Entries as they are coded, with or without prediction: what is left of each set, and its contexts."""
+    """Entries of several as they are coded, with or without prediction: what is left of each set, and its contexts."""
 
     def __init__(self, values: np.ndarray, predicted: bool):
-        planes, rows, columns = values.shape
-        known = np.zeros((planes, rows * columns + 1), dtype=np.int64)
-        known[:, :-1] = values.reshape(planes, -1)
+        several, planes, rows, columns = values.shape
+        known = np.zeros((several * planes, rows * columns + 1), dtype=np.int64)
+        known[:, :-1] = values.reshape(several * planes, -1)
         kept = np.int32 if np.abs(values).max() < 2**30 else np.int64
         self._values, self._predicted = values, predicted
-        self._signed = predicted or bool((values < 0).any())
+        self._contexts = _contexts(planes)
+        self._signed = np.full(several, True) if predicted else (values < 0).any(axis=(1, 2, 3))
         self._runs: list[tuple[np.ndarray, np.ndarray, list[int]]] = []
-        for targets, around, ends in _runs(*values.shape):
-            mean, which = _expected(known, around, predicted)
-            numbers, which = (_in_turn(x, ends) for x in ((known[:, targets] - mean).astype(kept), which))
+        for targets, around, ends in _runs(planes, rows, columns):
+            mean, which = _expected(known, around, predicted, planes)
+            left = (known[:, targets] - mean).astype(kept)
+            numbers, which = (_in_turn(x.reshape(several, planes, -1), ends) for x in (left, which))
             self._runs.append((numbers, which, [planes * end for end in ends]))
 
-    def price(self) -> float:
-        """Bits, nearly: of each context the entropy of the lengths, what it takes to learn them, and the rest."""
-        numbers, contexts = (np.concatenate([run[i] for run in self._runs]) for i in (0, 1))
-        lengths = bit_lengths(np.abs(numbers))
-        counts, totals = np.bincount(contexts * LENGTHS + lengths), np.bincount(contexts)
-        counts, totals = counts[counts > 0], totals[totals > 0]
-        entropy = (totals * np.log2(totals)).sum() - (counts * np.log2(counts)).sum()
-        learning = 0.5 * np.log2(1 + counts).sum()
-        signs = np.count_nonzero(numbers) if self._signed else 0
-        return float(entropy + learning + np.maximum(lengths - 1, 0).sum() + signs)
+    def prices(self) -> np.ndarray:
+        """Bits of each, nearly: of each context the entropy of the lengths, learning them, and all else."""
+        numbers, contexts = (np.concatenate([run[i] for run in self._runs], axis=1) for i in (0, 1))
+        several, lengths = len(numbers), bit_lengths(np.abs(numbers))
+        contexts += self._contexts * np.arange(several, dtype=contexts.dtype)[:, None]
+        counts, totals = np.bincount((contexts * LENGTHS + lengths).ravel()), np.bincount(contexts.ravel())
 
-    def encoded(self) -> bytes:
-        values = self._values
-        lanes = lanes_for(values.size * (0.5 + 1.5 * np.log2(1 + np.abs(values).mean())))
-        writer, model = Writer(lanes), _model(len(values), self._signed)
-        for run in self._runs:
-            writer.calls(*model.decisions(*run))
-        flags = self._predicted * PREDICTED | self._signed * SIGNED | lanes.bit_length() - 1
-        return bytes([flags]) + writer.finish()[0]
+        def summed(count: np.ndarray, each: int, bits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+            there = np.flatnonzero(count)
+            return np.bincount(there // each, bits(count[there]), several)
+
+        entropy = summed(totals, self._contexts, _times_log) - summed(counts, self._contexts * LENGTHS, _times_log)
+        learning = 0.5 * summed(counts, self._contexts * LENGTHS, lambda x: np.log2(1 + x))
+        signs = np.where(self._signed, np.count_nonzero(numbers, axis=1), 0)
+        found: np.ndarray = entropy + learning + np.maximum(lengths - 1, 0).sum(axis=1) + signs
+        return found
+
+    def encoded(self, wanted: np.ndarray) -> dict[int, bytes]:
+        """The bytes of those that are wanted, (several,) bool, by their places."""
+        made: dict[int, bytes] = {}
+        for signed in (False, True):
+            places = np.flatnonzero(wanted & (self._signed == signed))
+            if len(places):
+                made |= zip(places.tolist(), self._encoded(places, signed), strict=True)
+        return made
+
+    def _encoded(self, places: np.ndarray, signed: bool) -> list[bytes]:
+        """The bytes of those at these places, which all have signs or none."""
+        some = slice(None) if len(places) == len(self._values) else places
+        means = np.abs(self._values[some]).sum(axis=(1, 2, 3)) / (size := self._values[0].size)
+        lanes = [lanes_for(size * (0.5 + 1.5 * np.log2(1 + mean))) for mean in means]
+        writers = [Writer(count) for count in lanes]
+        model = AdaptiveIntegers(self._contexts, signed, several=len(places))
+        for numbers, which, ends in self._runs:
+            for writer, decided in zip(writers, model.decisions(numbers[some], which[some], ends), strict=True):
+                writer.calls(*decided)
+        flags = [self._predicted * PREDICTED | signed * SIGNED | count.bit_length() - 1 for count in lanes]
+        return [bytes([flag]) + writer.finish()[0] for flag, writer in zip(flags, writers, strict=True)]
+
+
+def _times_log(counts: np.ndarray) -> np.ndarray:
+    found: np.ndarray = counts * np.log2(counts)
+    return found
 
 
 def _in_turn(entries: np.ndarray, ends: list[int]) -> np.ndarray:
-    """Entries (planes, n) as they are coded: set by set, of each plane by plane."""
-    return np.concatenate([entries[:, first:end].ravel() for first, end in pairwise((0, *ends))])
+    """Entries (several, planes, n) as they are coded: set by set, of each plane by plane."""
+    sets = [entries[..., first:end].reshape(len(entries), -1) for first, end in pairwise((0, *ends))]
+    return np.concatenate(sets, axis=1)
 
 
-def _model(planes: int, signed: bool) -> AdaptiveIntegers:
-    return AdaptiveIntegers(SIZES * (planes if planes <= OWN else 1), signed)
+def _contexts(planes: int) -> int:
+    return SIZES * (planes if planes <= OWN else 1)
 
 
-def _expected(values: np.ndarray, around: np.ndarray, predicted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """What entries are expected to be, and their contexts, (planes, n), of their neighbours' places (4, n)."""
+def _expected(values: np.ndarray, around: np.ndarray, predicted: bool, planes: int) -> tuple[np.ndarray, np.ndarray]:
+    """What entries are expected to be, and their contexts, (all, n), of their neighbours' places (4, n).
+
+    `values` has all planes, of which so many belong together.
+    """
     shape = len(values), around.shape[1]
     mean, which = np.zeros(shape, np.int64), np.empty(shape, np.int32)
     for first in range(0, shape[1], TOGETHER):
@@ -140,8 +182,8 @@ def _expected(values: np.ndarray, around: np.ndarray, predicted: bool) -> tuple[
         else:
             alike = np.abs(near).sum(axis=1) >> 1
         which[:, part] = np.minimum(bit_lengths(alike), SIZES - 1)
-    if shape[0] <= OWN:
-        which += np.arange(shape[0], dtype=np.int32)[:, None] * SIZES
+    if planes <= OWN:
+        which += np.tile(np.arange(0, planes * SIZES, SIZES, dtype=np.int32), len(values) // planes)[:, None]
     return mean, which
 
 

@@ -212,14 +212,23 @@ def _on_support(
     systems = own * (free[:, :, None] & free[:, None, :])
     diagonals = systems.reshape(-1, k * k)[:, :: k + 1]  # a view
     diagonals += ~free
-    try:
-        y = np.linalg.solve(systems, (a * free)[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:
-        return np.zeros_like(a), np.zeros_like(a), np.zeros(len(a), dtype=bool)
+    y = _solved(systems, (a * free)[:, :, None])[:, :, 0]
     slope = (y @ G[0] if len(G) == 1 else (y[:, None] @ own)[:, 0]) - a
     enough = slack * np.abs(a).max(axis=1, keepdims=True)
     met = ((y >= 0) & (slope >= -enough) & (~free | (slope <= enough))).all(axis=1)
     return y, slope, met
+
+
+def _solved(systems: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """The solutions of systems; of one that has none, 0, whatever stands beside it."""
+    try:
+        found: np.ndarray = np.linalg.solve(systems, sides)
+        return found
+    except np.linalg.LinAlgError:
+        if len(systems) == 1:
+            return np.zeros_like(sides)
+        half = len(systems) // 2
+        return np.concatenate([_solved(systems[:half], sides[:half]), _solved(systems[half:], sides[half:])])
 
 
 @dataclass(frozen=True)

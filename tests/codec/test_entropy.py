@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -228,8 +229,30 @@ def test_several_calls_at_once_are_those_calls(calls: list[list[int]], lanes: in
         model.code(one_by_one, values, which)
     ends = np.cumsum([len(call) for call in calls]).tolist()
     known = AdaptiveIntegers(3, signed, limit=8)
-    together.calls(*known.decisions(np.concatenate(some), np.concatenate(contexts), ends))
+    together.calls(*known.decisions(np.concatenate(some)[None], np.concatenate(contexts)[None], ends)[0])
     assert together.finish() == one_by_one.finish()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 12).flatmap(lambda n: st.lists(st.lists(INTEGER, min_size=n, max_size=n), min_size=1, max_size=5)),
+    st.integers(0, 12),
+    st.sampled_from([1, 4]),
+    st.booleans(),
+)
+def test_several_learn_side_by_side_what_each_learns_alone(
+    rows: list[list[int]], end: int, lanes: int, signed: bool
+) -> None:
+    values = np.array([[n if signed else abs(n) for n in row] for row in rows], np.int64)
+    which, ends = np.arange(values.size).reshape(values.shape) % 3, [min(end, values.shape[1]), values.shape[1]]
+    together = AdaptiveIntegers(3, signed, limit=8, several=len(rows)).decisions(values, which, ends)
+    for row, own, decided in zip(values, which, together, strict=True):
+        alone, beside = Writer(lanes), Writer(lanes)
+        model = AdaptiveIntegers(3, signed, limit=8)
+        for first, last in pairwise((0, *ends)):
+            model.code(alone, row[first:last], own[first:last])
+        beside.calls(*decided)
+        assert beside.finish() == alone.finish()
 
 
 def test_integers_beyond_32_bits_are_refused() -> None:

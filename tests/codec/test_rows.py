@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made import PEAKS, picture, psnr
 
 from nmfcompress import factorize, read_image
 from nmfcompress.codec.container import Container, unpack, varint
-from nmfcompress.codec.header import Header
-from nmfcompress.codec.image import coded_image, decode_image, encode_image
+from nmfcompress.codec.header import Header, Meta
+from nmfcompress.codec.image import coded_image, coded_rows, decode_image, encode_image
 from nmfcompress.codec.rows import POINT, read_rows
 from nmfcompress.codec.tables import encode_table
 from nmfcompress.errors import InputError, TooLarge
-from nmfcompress.images.arrange import arrange_rows, restore_rows
+from nmfcompress.images.arrange import arrange_mask, arrange_rows, restore_rows
 from nmfcompress.images.limits import Limits
 from nmfcompress.settings import Coding
 
@@ -112,6 +115,35 @@ def test_factors_that_are_given_are_used() -> None:
     fit = factorize(arrange_rows(pixels), 3, rng=0)
     given = coded_image(pixels, RANK3, fit=fit)
     assert given.data == coded_image(pixels, RANK3).data
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(1, 20), st.integers(1, 20)), st.sampled_from([(), (3,), (2,)]), st.sampled_from(list(PEAKS)),
+    st.integers(1, 6), st.booleans(), st.integers(0, 2**32),
+)  # fmt: skip
+def test_pictures_side_by_side_are_the_files_that_each_is_alone(
+    sides: tuple[int, int], channels: tuple[int, ...], dtype: str, rank: int, masked: bool, seed: int
+) -> None:
+    """Among them black and flat ones, of fewer parts than the others, and noise."""
+    rng = np.random.default_rng(seed)
+    h, w, *_ = shape = (*sides, *channels)
+    smooth = [rng.random((h, r)) ** 2 @ rng.random((r, w * math.prod(channels))) / r for r in (1, 2, 5)]
+    levels = [np.zeros(shape), np.full(shape, 0.5), rng.random(shape), *(one.reshape(shape) for one in smooth)]
+    pictures = [(level * PEAKS[dtype]).astype(dtype) for level in levels]
+    mask = None
+    if masked:
+        mask = rng.random(sides) < 0.8
+        mask[0, 0] = True
+    known = None if mask is None else arrange_mask(mask, shape)
+    rank = min(rank, h, w * math.prod(channels))
+    fits = [factorize(arrange_rows(one), rank, rng=0, jobs=1, max_sweeps=4, mask=known) for one in pictures]
+    headers = [Header((1, *shape), np.dtype(dtype), single=True)] * len(pictures)
+    metas = [Meta(labels=np.array([place])) for place in range(len(pictures))]
+    together = coded_rows(pictures, headers, metas, fits, mask)
+    for place, made in enumerate(together):
+        alone = coded_image(pictures[place], RANK3, metas[place], headers[place], fits[place], mask=mask)
+        assert (made.data, made.psnr_db, made.rank) == (alone.data, alone.psnr_db, alone.rank)
 
 
 def crafted(w: np.ndarray, h: np.ndarray, scales: list[int]) -> Container:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmfcompress.codec.tables import Told, decode_planes, decode_table, encode_planes, encode_table
+from nmfcompress.codec.tables import Told, decode_planes, decode_table, encode_each, encode_planes, encode_table
 from nmfcompress.errors import InputError
 
 SHAPES = [
@@ -176,6 +176,19 @@ def test_what_is_smooth_is_predicted_and_what_is_sparse_is_not(rng: np.random.Ge
     assert not sparse[0] & 64
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.tuples(st.integers(1, 10), st.integers(1, 6), st.integers(1, 40)), st.integers(0, 2**32))
+def test_several_side_by_side_are_what_each_is_alone(several: int, shape: tuple[int, int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = (several, *shape)
+    values = np.rint(rng.normal(size=size) * 4 ** rng.integers(0, 8, (several, 1, 1, 1))).astype(int)
+    values = np.where(rng.random((several, 1, 1, 1)) < 0.5, np.abs(values), values.cumsum(axis=3))
+    made = encode_each(values)
+    assert made == [encode_planes(one) for one in values]
+    for data, one in zip(made, values, strict=True):
+        np.testing.assert_array_equal(decode_planes(data, shape), one)
+
+
 def test_what_is_chosen_by_its_price_is_hardly_longer_than_the_best(rng: np.random.Generator) -> None:
     """Single tables may be longer by a few bytes; all together they are not."""
     chosen, best, plain = 0, 0, 0
@@ -183,7 +196,7 @@ def test_what_is_chosen_by_its_price_is_hardly_longer_than_the_best(rng: np.rand
         shape = tuple(rng.integers(1, (9, 25, 25)))
         values = np.rint(smooth(shape) + 2 ** rng.uniform(0, 12) * rng.normal(size=shape)).astype(int)
         values = np.maximum(values, 0) if rng.random() < 0.5 else values
-        lengths = [len(Told(values, predicted).encoded()) for predicted in (False, True)]
+        lengths = [len(Told(values[None], predicted).encoded(np.array([True]))[0]) for predicted in (False, True)]
         chosen, best, plain = chosen + len(encode_planes(values)), best + min(lengths), plain + lengths[0]
     assert chosen <= 1.005 * best
     assert best < 0.99 * plain

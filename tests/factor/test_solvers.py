@@ -12,7 +12,7 @@ from scipy.optimize import nnls
 from sklearn.decomposition import non_negative_factorization
 
 from nmfcompress.factor import factorize
-from nmfcompress.factor.solvers import exact, exact_near, hals, mu
+from nmfcompress.factor.solvers import _solved, exact, exact_near, hals, mu
 
 RELATIVE = {np.float32: 1e-5, np.float64: 1e-10}
 BETAS = {"frobenius": 2, "kl": 1, "is": 0}
@@ -186,6 +186,13 @@ def test_exact_near_is_scipys_nnls_for_each_problem(problems, m, k, wide, zeros,
     assert found.shape == (problems, k, m)
     for parts, codes in zip(H, found, strict=True):
         assert_least(V, codes.T, parts, 1e-7 if wide else 2e-3)
+
+
+def test_a_system_without_a_solution_costs_no_other(rng):
+    systems, sides = rng.random((5, 3, 3)) + 3 * np.eye(3), rng.random((5, 3, 1))
+    expected = np.linalg.solve(systems, sides)
+    systems[[1, 3]], expected[[1, 3]] = 0, 0
+    np.testing.assert_array_equal(_solved(systems, sides), expected)
 
 
 def test_exact_near_leaves_the_codes_of_empty_parts(rng):
