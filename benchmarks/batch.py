@@ -79,7 +79,7 @@ def reference_apart(listed: Path) -> dict[str, float]:
 def reference(listed: str) -> dict[str, float]:
     """Milliseconds of CPU that factorizing one of the files takes by itself, and coding its factors beside others."""
     from nmfcompress.codec.header import Header, Meta
-    from nmfcompress.codec.image import coded_rows, side_by_side
+    from nmfcompress.codec.rows import coded_rows, side_by_side
     from nmfcompress.factor.nmf import factorize_as
     from nmfcompress.images.arrange import arrange_rows
     from nmfcompress.images.pictures import read_image

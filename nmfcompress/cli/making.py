@@ -10,8 +10,8 @@ import numpy as np
 
 from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
-from ..codec.image import coded_rows, side_by_side
 from ..codec.pictured import described
+from ..codec.rows import coded_rows, side_by_side
 from ..factor.sweeps import SweepRecord
 from ..images.limits import rows_bytes
 from ..images.picture import Picture

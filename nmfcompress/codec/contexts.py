@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .entropy import LOGITS, ONE, AdaptiveIntegers, Coder, squash
+from .adaptive import AdaptiveIntegers
+from .entropy import LOGITS, ONE, Coder, squash
 
 LARGEST = 255  # of a code
 ONWARD = 6  # log-odds of going on that a part has: from 1 to 2, 2 to 3, ... ; the last for the rest

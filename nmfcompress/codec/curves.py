@@ -20,7 +20,8 @@ from functools import cache
 import numpy as np
 
 from ..errors import InputError
-from .entropy import LANES, AdaptiveIntegers, Coder, Reader, Writer, bit_lengths, lanes_for
+from .adaptive import AdaptiveIntegers, bit_lengths
+from .entropy import LANES, Coder, Reader, Writer, lanes_for
 from .patch_blocks import cosines
 
 UNIT = 65536  # of the integer cosines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -11,14 +11,13 @@ from ..errors import InputError, UsageError
 from ..factor.nmf import Factorization, factorize
 from ..images.arrange import arrange_rows
 from ..images.limits import Limits, rows_bytes
-from ..metrics import peak
 from ..settings import Coding
 from .arrangement import parts_needed
 from .container import Container
 from .drafts import Coded, OnStage, coded, silent
 from .header import TYPES, Header, Meta
 from .patched import coded_patches, patches_bytes
-from .rows import LOSS, Quantized, RowsCoder, falling, read_rows, sections_of
+from .rows import STEPS, RowsCoder, coded_rows, falling, read_rows, sections_of
 from .targets import Tries, meet
 
 FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
@@ -26,10 +25,6 @@ SECONDS, COLOUR_BITS = 2**17, 6.0  # values of a picture by rows; bits a pixel b
 LITTLE = 2**16  # values of a picture, times parts, of which rows are tried, too, where these may take
 ROWS_VALUE = 0.35  # bytes, about, for each of their values
 ALL_BUT_EXACT = 70.0  # dB, in place of what is exact
-ROWS_STEPS = (1 / 64, 64.0)
-FAN, FANNED = (0.7, 0.94, 1.25, 1.68, 2.24, 3.0), 2**12  # steps side by side; values of a picture, up to which
-TOGETHER = 2**13  # values of small pictures that are coded side by side
-TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step of rows; shares of what it may cost that are aimed at, and enough
 
 
 def encode_image(
@@ -128,30 +123,6 @@ def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> b
     return bool(parts_needed(V, 10 ** (-wanted / 10)) <= few)
 
 
-def coded_rows(
-    pictures: Sequence[np.ndarray], headers: Sequence[Header], metas: Sequence[Meta], fits: Sequence[Factorization],
-    mask: np.ndarray | None = None,
-) -> list[Coded]:  # fmt: skip
-    """The files of pictures of one shape and type, each of its factors, at the step that is needed.
-
-    They are the same as one by one; small ones take less time side by side (`side_by_side` says how many).
-    """
-    factors = [falling(fit) for fit in fits]
-    made: dict[int, Coded] = {}
-    for parts in {len(H) for _, H in factors}:
-        some = [place for place, (_, H) in enumerate(factors) if len(H) == parts]
-        coder = RowsCoder([pictures[place] for place in some], [factors[place] for place in some], mask)
-        drafts, errors = zip(*_coarsest(coder, pictures[0]), strict=True)
-        for place, sections, mse in zip(some, sections_of(drafts, pictures[0].shape[1]), errors, strict=True):
-            made[place] = coded("rows", headers[place], metas[place], sections, parts, mse)
-    return [made[place] for place in range(len(pictures))]
-
-
-def side_by_side(pixels: int) -> int:
-    """How many pictures of so many values ought to be coded together."""
-    return max(1, TOGETHER // pixels) if pixels <= FANNED else 1
-
-
 def _rows(
     pixels: np.ndarray, fit: Factorization, coding: Coding, header: Header, meta: Meta, mask: np.ndarray | None = None,
     *, utmost: bool = False, bar: Coded | None = None,
@@ -162,54 +133,13 @@ def _rows(
     coder = RowsCoder([pixels], [falling(fit)], mask)
 
     def at(step: float) -> Coded:
-        factors, mse = _tried(coder, 0, step)
+        factors, mse = coder.tried(0, step)
         (sections,) = sections_of([factors], pixels.shape[1])
         return coded("rows", header, meta, sections, len(factors.w), mse)
 
     if coding.step is not None:
         return at(coding.step)
-    return meet(at, coding, 2.0, *ROWS_STEPS, utmost=utmost, bar=bar)
-
-
-def _tried(coder: RowsCoder, picture: int, step: float) -> tuple[Quantized, float]:
-    """The factors of a picture at this step, and their mean squared error."""
-    only = np.array([picture])
-    made = coder.quantized(np.array([[step]]), only)
-    return made[0, 0], float(coder.mse_of(made, only)[0, 0])
-
-
-def _coarsest(coder: RowsCoder, like: np.ndarray) -> list[tuple[Quantized, float]]:
-    """The factors of each picture at about the coarsest step at which the quantizer costs no more than LOSS, and their
-    error; the pictures are `like` this one.
-
-    What it costs is about as the square of the step: each try tells where the next one ought to be. In small pictures
-    chance has its say, too, and steps side by side take hardly longer than one.
-    """
-    exact = coder.mse()
-    allowed = exact * (10 ** (LOSS / 10) - 1)
-    step, coarsest = coder.likely_steps(exact / peak(like.dtype) ** 2), np.zeros(len(exact))
-    found: dict[int, tuple[Quantized, float]] = {}
-    fan = np.array(FAN if like.size <= FANNED else (1.0,))
-    missing = np.arange(len(exact))
-    for _ in range(TRIES):
-        steps = np.clip(step[missing, None] * fan, *ROWS_STEPS)
-        made = coder.quantized(steps, missing)
-        errors = coder.mse_of(made, missing)
-        fits = errors - exact[missing, None] <= allowed[missing, None]
-        some, last = fits.any(axis=1), (fits * np.arange(len(fan))).max(axis=1)
-        each = np.arange(len(missing))
-        cost, tried = errors[each, last] - exact[missing], steps[each, last]
-        better = some & (tried > coarsest[missing])
-        for place in np.flatnonzero(better).tolist():
-            best = place, int(last[place])
-            found[int(missing[place])] = made[best], float(errors[best])
-        coarsest[missing[better]] = tried[better]
-        turn = np.divide(AIMED * allowed[missing], cost, out=np.full(len(missing), 4.0), where=cost > 0)
-        step[missing] = tried * np.clip(np.sqrt(turn), 0.25, 4.0)
-        missing = missing[~(some & ((last + 1 < len(fan)) | (cost >= USED * allowed[missing])))]
-        if not len(missing):
-            break
-    return [found.get(picture) or _tried(coder, picture, ROWS_STEPS[0]) for picture in range(len(exact))]
+    return meet(at, coding, 2.0, *STEPS, utmost=utmost, bar=bar)
 
 
 def _rows_for_target(

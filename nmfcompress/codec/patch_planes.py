@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .entropy import AdaptiveIntegers, Coder
+from .adaptive import AdaptiveIntegers
+from .entropy import Coder
 from .patch_blocks import (
     CELL,
     FINE,

@@ -22,7 +22,8 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
-from .entropy import LANES, LENGTHS, AdaptiveIntegers, Reader, Writer, bit_lengths, lanes_for
+from .adaptive import LENGTHS, AdaptiveIntegers, bit_lengths
+from .entropy import LANES, Reader, Writer, lanes_for
 
 SIZES = 16  # of neighbours, in bits
 OWN = 8  # planes that have contexts of their own

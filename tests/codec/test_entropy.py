@@ -11,20 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmfcompress.codec import entropy
-from nmfcompress.codec.entropy import (
-    LANES,
-    LENGTHS,
-    LOGITS,
-    LOW,
-    ONE,
-    Adaptive,
-    AdaptiveIntegers,
-    Reader,
-    Writer,
-    lanes_for,
-    squash,
-    squash_table,
-)
+from nmfcompress.codec.adaptive import LENGTHS, Adaptive, AdaptiveIntegers
+from nmfcompress.codec.entropy import LANES, LOGITS, LOW, ONE, Reader, Writer, lanes_for, squash, squash_table
 from nmfcompress.errors import InputError
 
 

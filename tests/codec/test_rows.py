@@ -15,8 +15,8 @@ from made import PEAKS, picture, psnr
 from nmfcompress import factorize, read_image
 from nmfcompress.codec.container import Container, unpack, varint
 from nmfcompress.codec.header import Header, Meta
-from nmfcompress.codec.image import coded_image, coded_rows, decode_image, encode_image
-from nmfcompress.codec.rows import POINT, read_rows
+from nmfcompress.codec.image import coded_image, decode_image, encode_image
+from nmfcompress.codec.rows import POINT, coded_rows, read_rows
 from nmfcompress.codec.tables import encode_table
 from nmfcompress.errors import InputError, TooLarge
 from nmfcompress.images.arrange import arrange_mask, arrange_rows, restore_rows
