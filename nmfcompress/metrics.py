@@ -8,7 +8,7 @@ from .errors import InputError
 
 WINDOW = 11  # pixels, of SSIM's Gaussian
 SIGMA = 1.5
-TOGETHER = 2**20  # values that are turned into float64 at a time
+TOGETHER = 2**18  # values that are turned into float64 at a time
 TILE = 64  # windows filtered by one product
 C1, C2 = 0.01**2, 0.03**2
 

@@ -28,7 +28,7 @@ from ..report.records import Curve, Log, Outcome, shortened
 from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
-from .making import Job, Made, make, matrix_of, png
+from .making import Job, Made, is_drawn, make, matrix_of, png
 from .outputs import Outputs, check_file, stems
 from .processes import MOST, Processes
 from .streams import check_stdout
@@ -111,6 +111,7 @@ def run(
             fit, reading, selection, writing, limits, outputs, found, stems(found, bool(writing.plot)), console, log
         )
         console.remarks(passed)
+        outputs.check_log()
         if writing.report is not None and outputs.wanted([writing.report.path]):
             work.report = Gathered()
         elif writing.report is not None:
@@ -278,7 +279,8 @@ def _prepared(
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
     m, n = matrix_of(picture)
     # a rank above both is refused by the core
-    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths, picture.pixels.itemsize > 4)
+    wide = picture.pixels.itemsize > 4
+    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths, wide, is_drawn(paths))
     if len(work.found) == doing.count == 1:
         later.append(partial(console.bar, source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts))
     kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from ..errors import NmfcError, OutputError, TargetMissed, UsageError
+from ..errors import NmfcError, TargetMissed, UsageError
 from ..factor.sweeps import SweepRecord
 from ..images.files import display
 from ..report.records import SUMMARY_ROWS, Outcome, shortened, summary
 from ..settings import Talk
 from .inputs import Source
-from .streams import stop_by_exception, tell
+from .streams import Stderr, check_open, stop_by_exception, tell
 
 STAGES = "{desc} {percentage:3.0f}%|{bar}| {elapsed}{postfix}"  # how fast per cents go says nothing
 
@@ -34,8 +34,8 @@ class Console:
         self._of_all = False  # the bar is of the whole run
         self._unsettled = False
         self._coded = ("", 1)  # what the bar of stages is about: its name, and how many pictures
-        if talk.json and sys.stdout is None:
-            raise OutputError("is closed, and --json writes to it", "stdout")
+        if talk.json:
+            check_open()
 
     def __enter__(self) -> Console:
         stop_by_exception()
@@ -103,7 +103,7 @@ class Console:
         from tqdm import tqdm
 
         self._bar = tqdm(
-            total=sweeps, desc=shortened(display(name), 30), unit=unit, file=sys.stderr, leave=False, bar_format=layout
+            total=sweeps, desc=shortened(display(name), 30), unit=unit, file=Stderr(), leave=False, bar_format=layout
         )
 
     def on_sweep(self, record: SweepRecord) -> None:

@@ -6,23 +6,26 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import InputError, TooLarge, UsageError, about
+from ..errors import InputError, OutputError, TooLarge, UsageError, about
 from ..images import archives, stacks
-from ..images.files import display, file_id
+from ..images.files import FileId, display, file_id, is_file, regular_id
 from ..images.limits import Limits
 from ..images.picture import Picture
 from ..images.pictures import count_frames, read_frames, read_image
 from ..images.selection import at_least, select
 from ..images.stored import StoredImages
 from ..settings import Reading, Selection
+from .streams import discard
 
 STDIN = "-"
 LIST_BYTES = 2**28  # of a list of names, millions of them
@@ -83,12 +86,17 @@ def sources(
         None at all, or stdin asked for twice.
     InputError
         Only folders without pictures.
+    OutputError
+        One of them is what stdout or stderr is redirected to.
     """
     named = list(inputs)
     if reading.files_from is not None:
         if reading.files_from == STDIN and STDIN in inputs:
             raise UsageError("stdin is asked for twice: as an input and by --files-from -")
-        named += _listed(reading.files_from, reading.nul)
+        listed = _listed(reading.files_from, reading.nul)
+        if reading.files_from == STDIN in listed:
+            raise UsageError("stdin is asked for twice: by --files-from - and in the list itself")
+        named += listed
     elif reading.nul:
         raise UsageError("-0 says how --files-from is separated, and there is none")
     if not named:
@@ -100,24 +108,51 @@ def sources(
     for path in named:
         if path in folders:
             below = os.path.basename(os.path.abspath(path)) if len(folders) > 1 else ""
-            inside, others = _walked(path, below, folder, reading.recursive)
+            inside, passed = _walked(path, below, folder, reading.recursive)
             if not inside:
                 out = os.path.realpath(path) == os.path.realpath(folder)
                 what = (
                     "passed over, it is the folder for the outputs (pass another by -O)" if out else "no pictures in it"
                 )
                 notes.append(f"{path}: {what}")
-            if others:
-                more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-                notes.append(f"{path}: passed over {others[0]}{more}, by the ending no picture")
+            for why, names in passed.items():
+                more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+                notes.append(f"{path}: passed over {names[0]}{more}, {why}")
         else:
             inside = [Source(path)]
         for source in inside:
-            key = file_id(source.path) if source.path != STDIN else None
-            found.setdefault(key if key is not None else source.path, source)
+            found.setdefault(_place(source.path), source)
     if not found:
         raise InputError("; ".join(notes))
+    check_redirected(file_id(source.path) for source in found.values() if source.path != STDIN)
     return list(found.values()), notes
+
+
+def _place(path: str) -> str:
+    """One name for each way to spell it; a link to a file is a file of its own."""
+    if path == STDIN or not path:
+        return path
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(_real(folder), name)
+
+
+@lru_cache
+def _real(folder: str) -> str:
+    try:
+        return os.path.realpath(folder)
+    except ValueError:  # a name with a NUL byte
+        return folder
+
+
+def check_redirected(inputs: Iterable[FileId | None]) -> None:
+    """Raise OutputError where stdout or stderr is redirected to one of these files."""
+    streams = {regular_id(number): name for number, name in ((1, "stdout"), (2, "stderr"))}
+    streams.pop(None, None)
+    for found in inputs if streams else ():
+        if found in streams:
+            if streams[found] == "stderr":
+                discard(2)  # the words would go there, too
+            raise OutputError("is an input, which is never overwritten", streams[found])
 
 
 def stdin_bytes(limits: Limits) -> bytes:
@@ -163,6 +198,10 @@ def content(source: Source, limits: Limits) -> str | bytes:
     except (OSError, ValueError):
         return source.path  # whoever opens it says what is wrong
     if stat.S_ISDIR(mode):
+        try:
+            os.scandir(source.path).close()
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", display(source.path)) from None
         raise InputError("is a folder (pass -r to take the pictures in it)", display(source.path))
     if not stat.S_ISREG(mode):
         try:
@@ -280,20 +319,28 @@ def _listed(name: str, nul: bool) -> list[str]:
     return [os.fsdecode(line) for line in lines if line]
 
 
-def _walked(root: str, below: str, out: str, deep: bool) -> tuple[list[Source], list[str]]:
-    """The pictures in a folder, in order of their names, with outputs `below` this; and the names of other files."""
+def _walked(root: str, below: str, out: str, deep: bool) -> tuple[list[Source], dict[str, list[str]]]:
+    """The pictures in a folder, in order of their names, with outputs `below` this, and folders that cannot be read;
+    and the names of what is passed over, by why. Hidden files are not looked at.
+    """
     found: list[Source] = []
-    others: list[str] = []
+    passed: dict[str, list[str]] = defaultdict(list)
+    unread: list[str] = []
     avoided = os.path.realpath(out)
-    for here, folders, files in os.walk(root):
+    for here, folders, files in os.walk(root, onerror=lambda error: unread.append(error.filename)):
         if os.path.realpath(here) == avoided:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        passed["a link to a folder"] += [name for name in folders if os.path.islink(os.path.join(here, name))]
         inside = os.path.normpath(os.path.join(below, os.path.relpath(here, root)))
         for name in sorted(name for name in files if not name.startswith(".")):
-            if Path(name).suffix.lower() in stacks.ENDINGS:
-                found.append(Source(os.path.join(here, name), "" if inside == "." else inside))
+            path = os.path.join(here, name)
+            if Path(name).suffix.lower() not in stacks.ENDINGS:
+                passed["by the ending no picture"].append(name)
+            elif os.path.exists(path) and not is_file(path):
+                passed["neither a file nor a folder"].append(name)
             else:
-                others.append(name)
-    return found, others
+                found.append(Source(path, "" if inside == "." else inside))
+    found += [Source(path, os.path.join(below, os.path.relpath(path, root))) for path in unread]
+    return found, {why: names for why, names in passed.items() if names}

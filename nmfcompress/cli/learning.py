@@ -71,6 +71,7 @@ def run(
     name = name_of(inputs, found)
     with console, console.attempt(name), spread(scheduler, reading) as work:
         console.remarks(passed)
+        outputs.check_log()
         start = begin(fit, course, limits)
         stack = read_collection(found, name, reading, selection, limits, console, alone=start.given is not None)
         if start.given is not None:
@@ -164,7 +165,7 @@ def _learn(
     fit, shape = start.fit, stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
-    beside += in_flight(m, n, fit.jobs or cores())
+    beside += in_flight(m, n, _possible(start, stack), fit.jobs or cores())
     beside += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
     limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None

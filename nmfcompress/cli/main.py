@@ -12,7 +12,7 @@ import click
 
 from .. import __version__
 from ..errors import NmfcError
-from .streams import Terminated, buffer_stdout, discard, interrupted, tell
+from .streams import Terminated, discard, interrupted, prepare_streams, tell
 
 COMMANDS = {  # command: its module in this folder
     "compress": "compress",
@@ -101,12 +101,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         os.environ[name] = "1"
     # OpenBLAS sets the flag now and then on finite values (OpenBLAS#1924); ours are looked at when they are read
     warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
-    for closed in (0, 1, 2):  # a file opened later must not become one of them: libraries write to 2 by themselves
-        try:
-            os.fstat(closed)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    buffer_stdout()
+    prepare_streams()
     argv = sys.argv[1:] if args is None else args
     code = _run(argv)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,7 +76,12 @@ class Job:
         """Bytes that the picture and the work on it take."""
         m, n = matrix_of(self.item.picture)
         wide = self.item.picture.pixels.itemsize > 4
-        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted, wide)
+        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted, wide, is_drawn(self.wanted))
+
+
+def is_drawn(wanted: Collection[str]) -> bool:
+    """Whether there are sheets among the outputs."""
+    return "basis" in wanted or "compare" in wanted
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,13 +10,24 @@ from contextlib import contextmanager
 
 from ..errors import OutputError, UsageError, about
 from ..images.archives import labels_beside
-from ..images.files import FileId, display, file_id, fit_name, is_file, locked, make_folder, output_errors, write_bytes
+from ..images.files import (
+    FileId,
+    descriptor,
+    display,
+    file_id,
+    fit_name,
+    locked,
+    make_folder,
+    output_errors,
+    regular_id,
+    write_bytes,
+)  # fmt: skip
 from ..images.files import writing as written_whole
 from ..images.saving import KINDS
 from ..images.stacks import ENDINGS
-from ..report.records import Curve, Log
+from ..report.records import Curve, Log, head_of
 from ..settings import Writing
-from .inputs import STDIN, Source
+from .inputs import STDIN, Source, check_redirected
 from .streams import give
 
 FORMATS = {name: kind.format for name, kind in KINDS.items()} | {name: name for name in ("nmfc", "npz", "npy")}
@@ -50,7 +62,7 @@ class Outputs:
     Raises
     ------
     OutputError
-        The output is stdout, and stdout an input.
+        stdout or stderr is redirected to one of them.
     """
 
     def __init__(self, writing: Writing, sources: Sequence[Source], *also: str | None):
@@ -59,8 +71,7 @@ class Outputs:
         arrays = [path for path in paths if os.path.splitext(path)[1].lower() not in ENDINGS]
         paths += [labels for path in arrays if (labels := labels_beside(path))]
         self.inputs = {found for path in paths if (found := _input_id(path)) is not None}
-        if writing.file == STDIN and _regular_id(1) in self.inputs:
-            raise OutputError("is an input, which is never overwritten", "stdout")
+        check_redirected(self.inputs)
         self._claimed: set[str] = set()
         self._made: set[str] = set()  # folders
 
@@ -89,7 +100,7 @@ class Outputs:
             if file_id(path) in self.inputs:
                 raise OutputError("is an input, which is never overwritten", display(path))
             there = os.path.lexists(path) and (not os.path.exists(path) or os.path.isfile(path))
-            there = there and file_id(path) != file_id(1)  # /dev/stdout exists because the shell has opened it
+            there = there and descriptor(path) is None  # /dev/stdout exists because the shell has opened it
             if there and self.writing.skip_existing:
                 continue
             if there and not self.writing.overwrite:
@@ -132,6 +143,13 @@ class Outputs:
             self._made.add(folder)
         write_bytes(path, data, overwrite=self.writing.overwrite, inputs=self.inputs)
 
+    def check_log(self) -> None:
+        """Raise OutputError where the folder's loss.csv is some other file, before any work."""
+        path = self.at_root("loss.csv")
+        if "csv" in self.writing.what and self.writing.file is None and os.path.lexists(path):
+            with about(display(path)), _lines_of(path) as lines:
+                head_of(csv.reader(lines))
+
     def log(self, curves: Sequence[Curve]) -> str | None:
         """Merge `curves` into the folder's loss.csv; its path, or None when there is nothing to log."""
         if not curves:
@@ -154,12 +172,7 @@ class Outputs:
 
 
 def _input_id(path: str) -> FileId | None:
-    return file_id(path) if path != STDIN else _regular_id(0)
-
-
-def _regular_id(descriptor: int) -> FileId | None:
-    """`file_id` of what a shell has redirected to a file: a device may well be both input and output."""
-    return file_id(descriptor) if is_file(descriptor) else None
+    return file_id(path) if path != STDIN else regular_id(0)
 
 
 @contextmanager

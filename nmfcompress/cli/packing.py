@@ -185,9 +185,7 @@ def _gather(
     ):
         picture = read_image(data[0], name=found[0].path, frame=reading.frame or 1, gray=reading.gray, limits=limits)
         console.notes(name, picture.notes)
-        if reading.resize is not None:
-            limits.admit_picture(*reading.resize, picture.pixels[0, 0].size)
-        return stacks.resized(picture, reading.resize)
+        return stacks.resized(picture, reading.resize, limits)
     else:
         stack = stacks.read_stack(data[0], name=display(found[0].path), collection=False, **options)
     console.assumed(name, stack.assumed)

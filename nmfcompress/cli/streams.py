@@ -64,6 +64,19 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class Stderr:
+    """stderr for who writes to it as to a file, such as a bar: it never fails, see `tell`."""
+
+    def write(self, words: str) -> None:
+        tell(words, end="")
+
+    def flush(self) -> None:
+        """`tell` does."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
 def tell(words: str, end: str = "\n") -> None:
     """Print `words` on stderr. Where it takes none, they are lost: no work stops for a message."""
     try:
@@ -72,14 +85,23 @@ def tell(words: str, end: str = "\n") -> None:
         discard(2)
 
 
+def check_open() -> None:
+    """Raise InputError where stdout was closed from the start."""
+    if isinstance(sys.stdout, ClosedStdout):
+        raise InputError("is closed", "stdout")
+
+
 def check_stdout(what: str, talk: Talk) -> None:
     """Raise UsageError or InputError unless stdout takes a file; `what`: "a picture is"."""
     if talk.json:
         raise UsageError("-o - and --json would both write to stdout")
-    if sys.stdout is None:
-        raise InputError("is closed", "stdout")
+    check_open()
     if sys.stdout.isatty():
         raise UsageError(f"{what} not written to a terminal (redirect stdout, or use -o FILE)")
+
+
+class ClosedStdout(io.TextIOWrapper):
+    """A stdout that was closed from the start, so that what is written to it fails."""
 
 
 def give(data: Any, flush: bool = True) -> None:
@@ -89,9 +111,23 @@ def give(data: Any, flush: bool = True) -> None:
         sys.stdout.buffer.flush()
 
 
-def buffer_stdout() -> None:
-    """Give stdout the buffer that PYTHONUNBUFFERED takes away: without one a write may end halfway, and not say so."""
+def prepare_streams() -> None:
+    """Make the three streams what the rest takes them for.
+
+    None of the descriptors is free: a file opened later must not become one of them, as libraries write to 2 by
+    themselves. What is printed on a stdout that is closed is an error. stdout has the buffer that PYTHONUNBUFFERED
+    takes away: without one a write may end halfway, and not say so. Letters that its encoding has not are escaped.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+            if number == 1:
+                sys.stdout = ClosedStdout(io.BufferedWriter(io.FileIO(1, "w", closefd=False)), "utf-8")
     bare = sys.stdout
+    if isinstance(bare, io.TextIOWrapper) and not bare.encoding.lower().startswith("utf"):
+        bare.reconfigure(errors="backslashreplace")
     if isinstance(bare, io.TextIOWrapper) and isinstance(bare.buffer, io.RawIOBase):
         encoding, errors = bare.encoding, bare.errors
         buffered = io.BufferedWriter(cast(io.RawIOBase, bare.detach()))

@@ -32,7 +32,7 @@ def try_ranks(
     if lift:
         V = Lifted(V, lift)
     (m, n), high = V.shape, min(ranking.high, *V.shape)
-    needs = held(stack.images) + in_flight(m, n, fit.jobs or cores()) + trial_bytes((m, n), high)
+    needs = held(stack.images) + in_flight(m, n, high, fit.jobs or cores()) + trial_bytes((m, n), high)
     limits.admit_fit(m, n, high, needs)
     records: dict[int, said.RankRecord] = {}
     began = time.monotonic()

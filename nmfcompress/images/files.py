@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -144,6 +145,11 @@ def file_id(path: str | os.PathLike[str] | int) -> FileId | None:
     return status.st_dev, status.st_ino
 
 
+def regular_id(descriptor: int) -> FileId | None:
+    """`file_id` of the file that a shell has redirected to; a device may well be both input and output."""
+    return file_id(descriptor) if is_file(descriptor) else None
+
+
 def is_file(path: str | int) -> bool:
     """Whether there is a regular file at `path`, or behind a descriptor."""
     try:
@@ -235,10 +241,23 @@ def _stream_opener(path: str, status: os.stat_result | None) -> Callable[[], Bin
     """What opens a target that is written directly; None for a file."""
     number = descriptor(path)  # /dev/stdout may be a file that the shell opened: its own descriptor is what was meant
     if number is not None:
-        return lambda: os.fdopen(os.dup(number), "wb")
+        return lambda: _Forward(io.FileIO(os.dup(number), "wb"))
     if status is None or stat.S_ISREG(status.st_mode):
         return None
     return lambda: open(path, "wb")
+
+
+class _Forward(io.BufferedWriter):
+    """A stream that only goes forward: of what a shell has opened, perhaps to append, nothing else can be said."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        raise io.UnsupportedOperation("tell")
+
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        raise io.UnsupportedOperation("seek")
 
 
 def _publish(temporary: str, final: str, overwrite: bool) -> None:

@@ -98,41 +98,45 @@ class Limits:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
         Counted: W with two copies of it; H as it was, is and is read with, and in float64 the sums that it came from,
-        those of all blocks, and those of the block in flight with their product: measured 57 bytes an entry.
+        those of all blocks, and those of the block in flight with their product: measured 65 bytes an entry.
         """
         self.admit(held + fit_bytes(m, n, rank), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
-    def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool) -> None:
+    def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool, drawn: bool = False) -> None:
         """Raise TooLarge when a picture of m rows of n values at `rank` needs too much: see `rows_bytes`."""
-        self.admit(rows_bytes(m, n, rank, coded, wide), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        self.admit(rows_bytes(m, n, rank, coded, wide, drawn), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
 
 def fit_bytes(m: int, n: int, rank: int) -> int:
     """Bytes of the factors of an (m, n) matrix and the work on them: see `admit_fit`."""
-    return 4 * rank * (3 * m + 15 * n)
+    return 4 * rank * (3 * m + 16 * n)
 
 
-def rows_bytes(m: int, n: int, rank: int, coded: bool, wide: bool) -> int:
+def rows_bytes(m: int, n: int, rank: int, coded: bool, wide: bool, drawn: bool = False) -> int:
     """Bytes of a picture of m rows of n values and the work on it: factorizing, or then coding the factors.
 
-    `wide`: they are of 8 bytes each.
+    `wide`: they are of 8 bytes each; `drawn`: its parts or a comparison, too.
     """
-    fitting = m * n * (WORK_BYTES + WIDE * wide) + fit_bytes(m, n, rank)
+    fitting = m * n * (WORK_BYTES + WIDE * wide + SHEET * drawn) + fit_bytes(m, n, rank)
     return max(fitting, m * n * BESIDE_CODING + rank * (m + n) * CODING_BYTES) if coded else fitting
 
 
-def in_flight(m: int, n: int, jobs: int) -> int:
+def in_flight(m: int, n: int, rank: int, jobs: int) -> int:
     """Bytes that the work on an (m, n) matrix in blocks, by so many threads, takes beside the matrix and its factors.
 
-    For each thread a block with its copies; and once, with two copies, the Gram matrix that svd_floor comes from.
+    For each thread a block with its copies, for each but the first the sums that its H comes from; and once, with two
+    copies, the Gram matrix that svd_floor comes from.
     """
     side = min(m, n) if min(m, n) <= 2048 else 0
-    return FLIGHT * min(jobs * max(4 * n, 2**22), 4 * m * n) + 3 * 8 * side**2
+    blocks = FLIGHT * min(jobs * max(4 * n, 2**22), 4 * m * n)
+    return blocks + SUMS * rank * n * (min(jobs, m) - 1) + 3 * 8 * side**2
 
 
 FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 WIDE = 8  # more where it is of 8 bytes
+SHEET = 16  # more where its parts are drawn, or a comparison: the sheets, and the files that they become
+SUMS = 28  # an entry of H, by one thread more
 
 CODING_BYTES = 176  # a value of the factors, while it is coded: 148 for the entropy coder, the rest to keep it
 BESIDE_CODING = 14  # a sample of a picture meanwhile: itself, what is decoded, and their difference

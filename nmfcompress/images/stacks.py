@@ -145,7 +145,7 @@ def _stacked(
 ) -> Stack:
     """Pictures in one array, the first of which sets shape and type."""
     notes: dict[str, list[str]] = defaultdict(list)
-    pictures = (resized(picture, resize) for picture in pictures)
+    pictures = (resized(picture, resize, limits) for picture in pictures)
     first = next(pictures)
     like = first.pixels
     shape, done = (count, *like.shape), 0
@@ -206,10 +206,17 @@ def _like(picture: Picture, images: np.ndarray, first: Picture) -> np.ndarray:
     return pixels
 
 
-def resized(picture: Picture, size: tuple[int, int] | None) -> Picture:
-    """The picture at this width and height (Lanczos), its alpha too; as it is where None."""
+def resized(picture: Picture, size: tuple[int, int] | None, limits: Limits) -> Picture:
+    """The picture at this width and height (Lanczos), its alpha too; as it is where None.
+
+    Raises
+    ------
+    TooLarge
+        It would be more than `limits` admit.
+    """
     if size is None or picture.pixels.shape[1::-1] == size:
         return picture
+    limits.admit_picture(*size, picture.pixels[0, 0].size)
     alpha = None if picture.alpha is None else _scaled(picture.alpha, size)
     return replace(picture, pixels=_scaled(picture.pixels, size), alpha=alpha)
 

@@ -190,9 +190,7 @@ class Log:
         yield line(CSV_COLUMNS).encode()
         rows = csv.reader(old)
         try:
-            head = next(rows, None)
-            if head is not None and head not in HEADS:
-                raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
+            head = head_of(rows)
             missing = [""] * (len(CSV_COLUMNS) - len(head or CSV_COLUMNS))
             for row in rows:
                 if tuple(row[:2]) not in self._done:  # what is missing stands before the seconds
@@ -202,6 +200,23 @@ class Log:
         self._rows.seek(0)
         yield from iter(partial(self._rows.read, 2**20), b"")
         self._rows.seek(0, io.SEEK_END)
+
+
+def head_of(rows: Iterator[list[str]]) -> list[str] | None:
+    """The columns of a log, None of an empty one.
+
+    Raises
+    ------
+    OutputError
+        It is some other file.
+    """
+    try:
+        head = next(rows, None)
+    except csv.Error as error:
+        raise OutputError(f"exists and is no loss log of nmfc ({error}); move it away") from None
+    if head is not None and head not in HEADS:
+        raise OutputError("exists and is no loss log of nmfc; move it away or choose another folder with -O")
+    return head
 
 
 def merge_csv(old: str | None, curves: Iterable[Curve]) -> str:

@@ -563,6 +563,30 @@ def test_a_folder_that_may_not_be_written(command):
             folder.chmod(0o755)
 
 
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="no users here")
+def test_a_folder_that_may_not_be_read_is_no_empty_one():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        frames(folder / "a.tif").chmod(0o644)
+        for below in ("tree/a", "tree/b"):
+            picture(folder / below / "x.png")
+        (folder / "tree/b").chmod(0o000)
+        try:
+            done = unprivileged(folder, "compress", "-r", "tree", *FAST, "-j1", "--write", "image", "-O", "out", "-q")
+            assert done.returncode == 1
+            one_line(done.stderr.decode(), "nmfc: tree/b: cannot be read: Permission denied")
+            assert written(folder / "out") == ["a/x.png"]
+            done = unprivileged(folder, "compress", "-r", "tree", "-o", "x.nmfc", "--step", 9)
+            assert done.returncode == 1
+            one_line(done.stderr.decode(), "nmfc: tree/b: cannot be read: Permission denied")
+            assert not (folder / "x.nmfc").exists()
+            done = unprivileged(folder, "basis", "tree/b", *FAST)
+            one_line(done.stderr.decode(), "Permission denied")
+        finally:
+            (folder / "tree/b").chmod(0o755)
+
+
 # Real data
 
 
@@ -692,9 +716,9 @@ def test_the_work_is_within_what_was_allowed(tmp_path):
     words = ("compress", "a.png", "-k", "64", "-n", "1", "--inner", "1")
     refusal = measured(tmp_path, *words, "--max-memory", "1MB")
     assert refusal[0] == 1
-    code, said, _, megabytes = measured(tmp_path, *words, "--max-memory", "250MB")
+    code, said, _, megabytes = measured(tmp_path, *words, "--max-memory", "270MB")
     assert code == 0, said
-    assert megabytes < 250 + 150
+    assert megabytes < 270 + 130
 
 
 @pytest.mark.parametrize(

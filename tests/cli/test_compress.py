@@ -121,7 +121,7 @@ def test_another_table_called_loss_csv_is_left_alone(run, tmp_path):
     assert said.code == 1
     assert "no loss log of nmfc" in said.err
     assert (tmp_path / "nmfc-out/loss.csv").read_text() == "epoch,loss\n1,2\n"
-    assert (tmp_path / "nmfc-out/a.png").exists()
+    assert written(tmp_path / "nmfc-out") == ["loss.csv"], "it is found before any work"
 
 
 def test_gray(run, tmp_path):
@@ -277,8 +277,20 @@ def test_one_stem_twice(run, tmp_path):
 def test_the_same_file_twice_is_done_once(run, tmp_path):
     picture(tmp_path / "a.png")
     os.symlink("a.png", tmp_path / "again.png")
-    said = run("compress", "a.png", "./a.png", "again.png", *FAST, "--json")
+    os.symlink(".", tmp_path / "here")
+    said = run("compress", "a.png", "./a.png", "here/a.png", *FAST, "--json")
     assert (said.code, len(said.out.splitlines())) == (0, 1)
+
+
+def test_links_are_pictures_of_their_own(run, tmp_path):
+    """As among the frames of a camera that repeat, or in a backup that shares what has not changed."""
+    picture(tmp_path / "in/a.png")
+    os.symlink("a.png", tmp_path / "in/b.png")
+    os.link(tmp_path / "in/a.png", tmp_path / "in/c.png")
+    assert run("compress", "-r", "in", *FAST, "--write", "image").code == 0
+    assert written(tmp_path / "nmfc-out") == ["a.png", "b.png", "c.png"]
+    assert run("compress", "in", "-o", "in.nmfc", "--step", 9).code == 0
+    assert "3 pictures" in run("info", "in.nmfc").out
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,20 @@ def test_folders_come_back_where_they_are_plain(run, tmp_path):
     assert written(tmp_path / "two") == ["a/x.png", "c/x.tif"]
 
 
+def test_what_a_walk_passes_over_is_said(run, tmp_path):
+    """Pipes would wait for ever, links to folders may lead round in circles."""
+    picture(tmp_path / "in/a.png")
+    picture(tmp_path / "in/.hidden.png")
+    picture(tmp_path / "other/b.png")
+    (tmp_path / "in/linked").symlink_to(tmp_path / "other")
+    (tmp_path / "in/notes.txt").write_text("none")
+    os.mkfifo(tmp_path / "in/pipe.png")
+    said = run("compress", "-r", "in", "-k", 2, "-n", 2, "--write", "image")
+    assert (said.code, written(tmp_path / "nmfc-out")) == (0, ["a.png"])
+    for words in ("linked, a link to a folder", "pipe.png, neither a file", "notes.txt, by the ending no picture"):
+        assert f"in: passed over {words}" in said.err
+
+
 def test_a_link_that_leads_outside_is_not_followed(run, tmp_path):
     stack(tmp_path / "a.nmfc", meta=Meta(names=tuple(f"sub/{i}.png" for i in range(12))))
     (tmp_path / "elsewhere").mkdir()

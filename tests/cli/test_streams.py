@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,55 @@ def test_stdout_closed(here, command):
     assert done.returncode == 1
     one_line(done.stderr.decode(), "nmfc: stdout: is closed")
     assert written(here) == ["a.png"]
+
+
+@pytest.mark.parametrize("command", ["nmfc --version", "nmfc basis -h", "nmfc info a.nmfc", "nmfc completion bash"])
+def test_what_is_printed_on_a_closed_stdout_is_an_error(here, command):
+    assert shell(here, f"{PACKED} > a.nmfc").returncode == 0
+    done = shell(here, f"{command} >&-")
+    assert done.returncode == 1
+    one_line(done.stderr.decode(), "nmfc: stdout: ")
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_a_closed_stdout_by_name(here, name):
+    done = shell(here, f"nmfc compress a.png {FAST} -o {name} --to png >&-")
+    assert done.returncode == 1
+    one_line(done.stderr.decode(), f"nmfc: {name}: cannot be written: Bad file descriptor")
+
+
+@pytest.mark.parametrize(
+    ("to", "name"), [("3> b.png", "/dev/fd/3"), ("2> b.png", "/dev/stderr"), ("> b.png", "/dev/fd/1")]
+)
+@pytest.mark.parametrize("more", ["", "--skip-existing"])
+def test_a_descriptor_that_a_shell_has_opened(here, to, name, more):
+    """It exists, as the shell has made it, and is there to be written to."""
+    done = shell(here, f"nmfc compress a.png {FAST} -q -o {name} --to png {more} {to}")
+    assert done.returncode == 0, done.stderr
+    assert mode_and_size(here / "b.png") == ("L", (24, 16))
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/3"])
+def test_an_archive_is_appended_to_what_is_there(here, name):
+    done = shell(
+        here, f"echo before > b.npz; {PACKED} > a.nmfc; nmfc decompress a.nmfc -o {name} --to npz -q >> b.npz 3>> b.npz"
+    )
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(here / "b.npz") as archive:
+        assert archive.testzip() is None
+    assert (here / "b.npz").read_bytes().startswith(b"before\n")
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "cp1252"])
+def test_a_stdout_that_lacks_letters(here, encoding):
+    name = "Ω日.png"
+    picture(here / name)
+    assert shell(here, f"nmfc compress {name} a.png -o a.nmfc --step 9 -q").returncode == 0
+    for command in ("nmfc compress -h", "nmfc info -v a.nmfc"):
+        done = shell(here, f"PYTHONIOENCODING={encoding} {command}")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == b""
+    assert rb"\u03a9\u65e5.png" in done.stdout
 
 
 @pytest.mark.parametrize("command", [PIPED, PACKED, JSON, "nmfc --version", "nmfc compress -h", f"{JSON} a.png a.png"])
@@ -286,6 +336,14 @@ def test_messages_that_nobody_takes_stop_no_work(here, to):
     silent(done)
     assert {"a.png", "b.png", "loss.csv"} <= set(written(here / "nmfc-out"))
     assert shell(here, f"nmfc compress none.png {FAST} {to}").returncode == 1
+
+
+@pytest.mark.parametrize("to", ["2>/dev/full", "2>&1 >/dev/null | head -c 50"])
+def test_a_bar_that_nobody_takes_stops_no_work(here, to):
+    names = [picture(here / f"{n}.png", seed=n).name for n in range(5)]
+    done = shell(here, f"nmfc compress {' '.join(names)} {FAST} --progress always {to}")
+    assert done.returncode == 0
+    assert set(names) <= set(written(here / "nmfc-out"))
 
 
 def test_all_three_closed(here):
