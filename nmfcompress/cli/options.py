@@ -198,7 +198,7 @@ def _reading(
 _MASK = click.option("--mask", metavar="FILE", help="Image or array, 0 = missing pixel.")
 _RESIZE = click.option("--resize", metavar="WxH", help="Bring the pictures of a folder or list to one size.")
 _READING = (
-    click.option("-r", "--recursive", is_flag=True, help="Walk folders."),
+    click.option("-r", "--recursive", is_flag=True, help="Walk folders, but no hidden ones and no links to others."),
     click.option("--files-from", metavar="FILE", help="More inputs, one a line; - reads them from stdin."),
     click.option("-0", "--null", "nul", is_flag=True, help="--files-from is separated by NUL bytes."),
     click.option("--key", help="Array of an npz or mat archive."),
