@@ -6,6 +6,7 @@ hands back what it made of it, and touches no file: there is nothing to clean up
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import pickle
 import signal
@@ -29,6 +30,7 @@ AHEAD = 3  # turns that are prepared, under way or waiting for those before them
 SHARES = 4  # of all pieces, for each process at least, so that none waits long for another at the end
 STOPPING = {signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class Piece(Protocol):
@@ -297,6 +299,8 @@ def _serve(pipe: Connection, work: Callable[[list[Any]], list[Any]], others: lis
     """A process: pieces after pieces, until there are no more or whoever sends them has gone."""
     for other in others:
         other.close()
+    if FORKS:
+        ctypes.CDLL(None).prctl(DIES_WITH_PARENT, int(signal.SIGKILL))  # else it would finish its pieces first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the one that started this one answers
     for number in STOPPING - {signal.SIGINT}:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup

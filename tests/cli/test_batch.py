@@ -251,7 +251,7 @@ def test_all_stop_at_once(tmp_path, number, whole, code):
 
 @on_linux
 def test_nobody_works_on_after_a_kill(tmp_path):
-    process = working(tmp_path, "-n", 300)  # a piece that is begun is ended, and nobody takes it
+    process = working(tmp_path)
     below = children(process.pid)
     process.kill()
     process.communicate(timeout=30)
