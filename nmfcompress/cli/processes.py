@@ -27,7 +27,7 @@ from ..errors import InputError
 
 MOST = 16  # processes: the one that hands out the pieces has three open files for each, and is kept busy by so many
 AHEAD = 3  # turns that are prepared, under way or waiting for those before them, for each process
-SHARES = 4  # of all pieces, for each process at least, so that none waits long for another at the end
+SHARES = 4  # of pieces and of memory, for each process at least, so that none waits long for another
 STOPPING = {signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])}
 FORKS = sys.platform == "linux"  # elsewhere libraries do not stand it
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -149,12 +149,12 @@ class Processes(Generic[Result]):
     def _turns(self, steps: Iterator[AnyStep]) -> Iterator[_Turn[AnyStep]]:
         """Steps in their order; those with pieces that are alike together, the more the more there have been."""
         turn: _Turn[AnyStep] = _Turn()
-        count = 0
+        count, shares = 0, SHARES * self._count
         for step in steps:
             piece = step.job
             if piece is not None:
                 others = turn.pieces
-                full = len(others) >= count // (SHARES * self._count) or turn.needs + piece.needs > self._room
+                full = len(others) >= count // shares or turn.needs + piece.needs > self._room // shares
                 if others and (full or len(others) >= piece.together or others[0].alike != piece.alike):
                     yield turn
                     turn = _Turn()

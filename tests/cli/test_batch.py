@@ -376,7 +376,7 @@ def test_pieces_that_are_alike_are_worked_on_together(count):
 
 
 def test_no_more_are_worked_on_together_than_there_is_room_for():
-    found = results(1, [2] * 40, needs=30, room=100, together=8)
+    found = results(1, [2] * 40, needs=8, room=100, together=8)
     assert max(len(list(same)) for _, same in groupby(one[1] for one in found)) == 3  # type: ignore[index]
 
 
