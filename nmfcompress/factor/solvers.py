@@ -177,11 +177,14 @@ def exact_near(X: np.ndarray, A: np.ndarray, G: np.ndarray) -> np.ndarray:
 def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, pivots: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The minimizers on the support of x, (..., k, p), and which of them are those of all, (..., p) bool.
 
-    Those that are not are tried again on the support that they tell, until that has been tried `pivots` times.
+    Those that are not are tried again on the support that they tell, until that has been tried `pivots` times. Parts
+    are looked at in units of their own, so that none drowns in the rounding of another.
     """
     k, p = x.shape[-2:]
     G = G.astype(np.float64).reshape(-1, k, k)
-    used, ridged = _used(G), G + (RIDGE / k * np.trace(G, axis1=1, axis2=2))[:, None, None] * np.eye(k)
+    used = _used(G)
+    units = np.sqrt(np.where(used, G.diagonal(axis1=1, axis2=2), 1.0))
+    G /= units[:, :, None] * units[:, None, :]
     columns, wanted = (np.swapaxes(one, -1, -2).reshape(-1, k) for one in (x, a))  # one after the other
     solution, right = columns.copy(), np.zeros(len(columns), dtype=bool)
     for first in range(0, len(columns), together := max(1, 2**21 // k**2)):
@@ -190,9 +193,9 @@ def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, pivots: int = 1) -> tuple
         for _ in range(pivots):
             problem = places // p
             free &= used[problem]
-            y, slope, met = _on_support(free, wanted[places].astype(np.float64), ridged, problem)
+            y, slope, met = _on_support(free, wanted[places] / units[problem], G, problem)
             right[places] = met
-            solution[places] = np.where(met[:, None] & used[problem], y, solution[places])
+            solution[places] = np.where(met[:, None] & used[problem], y / units[problem], solution[places])
             if met.all():
                 break
             left = ~met
@@ -204,14 +207,14 @@ def _leap(x: np.ndarray, a: np.ndarray, G: np.ndarray, pivots: int = 1) -> tuple
 def _on_support(
     free: np.ndarray, a: np.ndarray, G: np.ndarray, problem: np.ndarray, slack: float = 1e-9
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The minimizer where `free`, (p, k), of each a, (p, k), with the G (s, k, k) of its problem; its slope everywhere;
-    and whether it is the minimizer of all.
+    """The minimizer where `free`, (p, k), of each a, (p, k), with the G (s, k, k) of its problem, whose diagonal is 1;
+    its slope everywhere; and whether it is the minimizer of all.
     """
     k = a.shape[1]
     own = G if len(G) == 1 else G[problem]
     systems = own * (free[:, :, None] & free[:, None, :])
     diagonals = systems.reshape(-1, k * k)[:, :: k + 1]  # a view
-    diagonals += ~free
+    diagonals += np.where(free, RIDGE, 1.0)
     y = _solved(systems, (a * free)[:, :, None])[:, :, 0]
     slope = (y @ G[0] if len(G) == 1 else (y[:, None] @ own)[:, 0]) - a
     enough = slack * np.abs(a).max(axis=1, keepdims=True)

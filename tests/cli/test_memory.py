@@ -75,8 +75,9 @@ def test_pictures_larger_than_memory(tmp_path):
     noise = rng.integers(0, 100, 2**20, np.uint8).tobytes()
     for place in range(3200):
         (tmp_path / f"in/{place:04}.pgm").write_bytes(b"P5 4000 10 255\n" + noise[place * 7 :][:40_000])
-    most, _ = run(tmp_path, "basis", "in", *QUICK, "--max-memory", f"{ALLOWED}MB", "-O", "apart")
-    assert most < ALLOWED + PROGRAM
+    allowed = ALLOWED + 2  # for the sums of the second thread
+    most, _ = run(tmp_path, "basis", "in", *QUICK, "--max-memory", f"{allowed}MB", "-O", "apart")
+    assert most < allowed + PROGRAM
     run(tmp_path, "basis", "in", *QUICK, "--max-memory", "1GB", "-O", "loaded")
     assert factors(tmp_path / "apart") == factors(tmp_path / "loaded")
 

@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from sklearn.decomposition import non_negative_factorization
@@ -186,6 +186,11 @@ def cases(draw):
 
 @settings(deadline=None, max_examples=200)
 @given(cases())
+@example((
+    np.array([[0.6369617, 0.26978672], [0.04097353, 0.01652764]], np.float32), 2,
+    {"solver": "hals", "divergence": "frobenius", "l1": (0.0, 0.0), "l2": (0.001, 0.0), "inner": None, "rng": 0,
+     "mask": None},
+))  # fmt: skip
 def test_what_holds_for_any_penalty(case):
     V, rank, options = case
     l1, l2, divergence = options["l1"], options["l2"], options["divergence"]

@@ -188,6 +188,20 @@ def test_exact_near_is_scipys_nnls_for_each_problem(problems, m, k, wide, zeros,
         assert_least(V, codes.T, parts, 1e-7 if wide else 2e-3)
 
 
+@settings(deadline=None, max_examples=60)
+@given(SIDES, st.integers(1, 5), st.integers(0, 4), st.booleans(), st.integers(0, 2**16))
+def test_parts_of_any_size_have_the_codes_that_they_have_at_one(m, k, digits, near, seed):
+    """None drowns in the rounding of another: codes times parts are what they are with parts of norm 1."""
+    rng = np.random.default_rng(seed)
+    H, V = rng.random((k, 2 * k + 2)), rng.random((m, 2 * k + 2))
+    sizes = 10.0 ** rng.integers(-digits, digits + 1, (k, 1))
+    W = np.array([nnls(H.T, row)[0] for row in V]).T * rng.uniform(0.9, 1.1) if near else rng.random((k, m))
+    scaled = sizes * H
+    for found in (exact(W / sizes, scaled @ V.T, scaled @ scaled.T),
+                  exact_near((W / sizes)[None], (scaled @ V.T)[None], (scaled @ scaled.T)[None])[0]):  # fmt: skip
+        assert_least(V, (found * sizes).T, H, 1e-7)
+
+
 def test_a_system_without_a_solution_costs_no_other(rng):
     systems, sides = rng.random((5, 3, 3)) + 3 * np.eye(3), rng.random((5, 3, 1))
     expected = np.linalg.solve(systems, sides)
