@@ -20,6 +20,7 @@ those of samples/, of which `must` and `aim` of the issue are not asked. The exi
 
 from __future__ import annotations
 
+import os
 import sys
 
 import batch
@@ -30,7 +31,7 @@ import peers
 import ranks
 import rate
 import targets
-from measure import DATA, machine
+from measure import DATA, ONE_THREAD, machine
 
 GROUPS = {
     "command": command.PARTS,
@@ -65,4 +66,6 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if any(os.environ.get(name) != count for name, count in ONE_THREAD.items()):  # as the command has it: other bits
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | ONE_THREAD)  # noqa: S606
     sys.exit(main(sys.argv[1:]))
