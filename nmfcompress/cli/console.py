@@ -141,7 +141,7 @@ class Console:
 
     def more(self, count: int) -> None:
         """There are more pictures than inputs."""
-        if self._bar is not None and self._of_all:
+        if count and self._bar is not None and self._of_all:
             self._bar.total += count
             self._bar.refresh()
 

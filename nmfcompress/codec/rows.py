@@ -42,7 +42,7 @@ LOSS = 0.05  # dB that the quantizer may cost where no target is given
 STEPS = (1 / 64, 64.0)  # of the quantizer, in grey levels: the finest, and the coarsest
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step; shares of what it may cost that are aimed at, and enough
 FAN, FANNED = (0.7, 0.94, 1.25, 1.68, 2.24, 3.0), 2**12  # steps side by side; values of a picture, up to which
-TOGETHER = 2**13  # values of small pictures that are coded side by side
+TOGETHER, MANY = 2**13, 64  # values of small pictures that are coded side by side, and pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ def coded_rows(
 
 def side_by_side(pixels: int) -> int:
     """How many pictures of so many values ought to be coded together."""
-    return max(1, TOGETHER // pixels) if pixels <= FANNED else 1
+    return min(max(1, TOGETHER // pixels), MANY) if pixels <= FANNED else 1
 
 
 class RowsCoder:

@@ -14,7 +14,9 @@ from ..errors import InputError
 HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 MOST_FRAMES = 2**16  # a longer chain of frames is hostile
 MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
-PLAIN_BYTES = 32  # of a number in a plain PNM, at most: what is longer is comments
+PLAIN_BYTES, PLAIN_MORE = 32, 2**20  # of a number in a plain PNM, and of the file beside them: more is comments
+# Blocks and chunks of a whole file, beside one for every so many bytes: frames have some each, pictures large ones
+MOST_BLOCKS, MOST_CHUNKS, BLOCK = 2**19, 2**17, 64
 
 
 def check_header(head: bytes, stream: BinaryIO) -> None:
@@ -29,6 +31,10 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
         _check_jpeg(stream)
     elif head.startswith(b"\x89PNG"):
         _check_png(stream)
+    elif head.startswith(b"GIF8"):
+        _gif_frames(stream)
+    elif head[4:8] == b"jP  ":
+        _check_boxes(stream)
     elif head[:1] == b"P" and len(head) == HEAD_BYTES:
         _check_pnm(head, stream)
     stream.seek(0)
@@ -57,13 +63,38 @@ _ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER
 
 
 def _check_png(stream: BinaryIO) -> None:
+    most, before = _most(MOST_CHUNKS, stream), True
     stream.seek(8)
-    for _ in range(MOST_STEPS):
+    for count in range(most):
         chunk = stream.read(8)
-        if len(chunk) < 8 or chunk[4:] in (b"IDAT", b"IEND"):
+        if len(chunk) < 8 or chunk[4:] == b"IEND":
             return
+        before = before and chunk[4:] != b"IDAT"
+        if before and count == MOST_STEPS:
+            raise InputError(f"is a PNG with over {MOST_STEPS:,} chunks before its picture")
         stream.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
-    raise InputError(f"is a PNG with over {MOST_STEPS:,} chunks before its picture")
+    raise InputError(f"is a PNG with over {most:,} chunks")
+
+
+def _check_boxes(stream: BinaryIO) -> None:
+    """JPEG 2000."""
+    stream.seek(0)
+    for _ in range(MOST_STEPS):
+        box = stream.read(8)
+        length = int.from_bytes(box[:4], "big")
+        if len(box) < 8 or box[4:] == b"jp2c" or length == 0:
+            return
+        if length == 1:
+            length = int.from_bytes(stream.read(8), "big") - 8
+        if not 8 <= length < 2**62:
+            return
+        stream.seek(length - 8, os.SEEK_CUR)
+    raise InputError(f"is a JPEG 2000 with over {MOST_STEPS:,} boxes before its picture")
+
+
+def _most(blocks: int, stream: BinaryIO) -> int:
+    """So many, and as many as a file of this length may have beside."""
+    return blocks + stream.seek(0, os.SEEK_END) // BLOCK
 
 
 def _check_pnm(head: bytes, stream: BinaryIO) -> None:
@@ -81,7 +112,7 @@ def _check_pnm(head: bytes, stream: BinaryIO) -> None:
     sides = bare.split(None, 3)[1:3]
     if kind in (b"P1", b"P2", b"P3") and all(side.isdigit() and len(side) < 10 for side in sides):
         size, samples = stream.seek(0, os.SEEK_END), math.prod(map(int, sides)) * (3 if kind == b"P3" else 1)
-        if size > HEAD_BYTES + PLAIN_BYTES * samples:
+        if size > PLAIN_MORE + PLAIN_BYTES * samples:
             raise InputError(f"is a PNM picture of {size:,} bytes for {samples:,} numbers")
 
 
@@ -129,11 +160,22 @@ def _tiff_pages(stream: BinaryIO) -> int:
 
 
 def _gif_frames(stream: BinaryIO) -> int:
+    """Raises InputError where it has more blocks than any that is meant well, or bytes between them."""
+    most = _most(MOST_BLOCKS, stream)
+    left = iter(range(most))
+
+    def count_block() -> None:
+        if next(left, None) is None:
+            raise InputError(f"is a GIF with over {most:,} blocks")
+
     stream.seek(0)
     header = stream.read(13)
+    if len(header) < 13:
+        return 0
     stream.seek(_colours(header[10]), os.SEEK_CUR)
     frames = 0
     while frames <= MOST_FRAMES and (mark := stream.read(1)) not in (b"", b";"):
+        count_block()
         if mark == b",":
             descriptor = stream.read(9)
             if len(descriptor) < 9:
@@ -147,6 +189,7 @@ def _gif_frames(stream: BinaryIO) -> int:
         while length := stream.read(1)[:1]:
             if length == b"\0":
                 break
+            count_block()
             stream.seek(length[0], os.SEEK_CUR)
     return frames
 

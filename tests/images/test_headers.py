@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, PpmImagePlugin
 
 from nmfcompress.errors import InputError
-from nmfcompress.images.headers import HEAD_BYTES, MOST_FRAMES, MOST_STEPS
+from nmfcompress.images.headers import HEAD_BYTES, MOST_BLOCKS, MOST_CHUNKS, MOST_FRAMES, MOST_STEPS
 from nmfcompress.images.pictures import count_frames, read_image
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(15, 20)
@@ -50,8 +50,27 @@ def png(chunk: bytes, count: int) -> bytes:
     return out.getvalue()[:33] + whole * count + out.getvalue()[33:]
 
 
+def gif(before: bytes) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PIXELS).save(out, "GIF")
+    place = 13 + 3 * (2 << (out.getvalue()[10] & 7))
+    return out.getvalue()[:place] + before + out.getvalue()[place:]
+
+
+def jp2(boxes: bytes) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PIXELS).save(out, "JPEG2000")
+    return out.getvalue()[:32] + boxes + out.getvalue()[32:]  # behind the signature and the kind
+
+
+def behind(chunk: bytes, count: int) -> bytes:
+    """A PNG with so many chunks behind its picture."""
+    whole, end = png(chunk, count), png(b"none", 0)
+    return end[:-12] + whole[33 : 33 + len(whole) - len(end)] + end[-12:]
+
+
 LONG = {
-    "comments in the body": b"P2\n20 15\n255\n" + b"#\n" * HEAD_BYTES + b" ".join(b"%d" % v for v in PIXELS.ravel()),
+    "comments in the body": b"P2\n20 15\n255\n" + b"#\n" * 2**20 + b" ".join(b"%d" % v for v in PIXELS.ravel()),
     "chunks": png(b"teSt", MOST_STEPS + 1),
     "texts": png(b"tEXta\0b", MOST_STEPS + 1),
     "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
@@ -67,6 +86,12 @@ LONG = {
     "spaces": pgm(b" " * HEAD_BYTES),
     **{f"spaces in {magic.decode()}": pgm(b" " * HEAD_BYTES, magic) for magic in PpmImagePlugin.MODES},
     "pages": pages(MOST_FRAMES + 1),
+    "chunks behind": behind(b"teSt", 2 * MOST_CHUNKS),
+    "pictures behind": behind(b"IDAT", 2 * MOST_CHUNKS),
+    "comments of GIF": gif(b"!\xfe\1a\0" * MOST_BLOCKS),
+    "comments of one letter": gif(b"!\xfe" + b"\1a" * (MOST_BLOCKS + MOST_BLOCKS // 16) + b"\0"),
+    "bytes in GIF": gif(bytes(MOST_BLOCKS + MOST_BLOCKS // 16)),
+    "boxes": jp2(b"\0\0\0\x08free" * MOST_STEPS),
 }
 
 
@@ -75,7 +100,7 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
     with pytest.raises(
-        InputError, match=r"is a (JPEG|PNG) with over|is a PNM picture (with a header|of)|frames, no more"
+        InputError, match=r"is a (JPEG|PNG|GIF|JPEG 2000) with over|is a PNM picture (with a header|of)|frames, no more"
     ):
         read_image(LONG[kind])
     assert not walked
@@ -91,8 +116,26 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
         pgm(b"#" + b"x" * (HEAD_BYTES - 200)),
         pgm(b""),
         pgm(b"", white=b"2#\n5#" + b"x" * 300 + b"\n5"),
+        gif(b"!\xfe\1a\0" * (MOST_BLOCKS // 8)),
+        gif(b"!\xfe" + (b"\xff" + bytes(255)) * MOST_STEPS + b"\0"),
+        jp2(b"\0\0\0\1free\0\0\0\0\0\0\0\x10" + b"\0\0\0\x08free" * (MOST_STEPS // 2)),
+        behind(b"teSt", MOST_STEPS * 2),
+        b"P2\n20 15\n255\n" + (b" " * 38).join(b"%d" % v for v in PIXELS.ravel()) + b"\n" + b"P2 1 1 9 5\n" * 10**4,
     ],
-    ids=["segments", "padding", "a long comment", "comments", "one long comment", "none", "comments in a number"],
+    ids=[
+        "segments",
+        "padding",
+        "a long comment",
+        "comments",
+        "one long comment",
+        "none",
+        "comments in a number",
+        "GIF comments",
+        "a long GIF comment",
+        "boxes",
+        "chunks behind",
+        "blanks and more pictures",
+    ],
 )
 def test_a_long_header_is_read(content):
     found = read_image(content).pixels
