@@ -101,6 +101,7 @@ def main(args: list[str] | None = None) -> NoReturn:
         os.environ[name] = "1"
     # OpenBLAS sets the flag now and then on finite values (OpenBLAS#1924); ours are looked at when they are read
     warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of EXIF that it cannot write
     prepare_streams()
     argv = sys.argv[1:] if args is None else args
     code = _run(argv)

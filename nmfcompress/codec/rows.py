@@ -40,6 +40,8 @@ READING_BYTES = 88  # of memory for a value of the factors, while it is read and
 BLOCK = 2**20  # values that are computed together
 LOSS = 0.05  # dB that the quantizer may cost where no target is given
 STEPS = (1 / 64, 64.0)  # of the quantizer, in grey levels: the finest, and the coarsest
+FINER = 2.0**-6  # times the finest, of pictures of more than 8 bits
+SMALL = 64  # of a scale
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step; shares of what it may cost that are aimed at, and enough
 FAN, FANNED = (0.7, 0.94, 1.25, 1.68, 2.24, 3.0), 2**12  # steps side by side; values of a picture, up to which
 TOGETHER, MANY = 2**13, 64  # values of small pictures that are coded side by side, and pictures
@@ -148,16 +150,26 @@ class RowsCoder:
         self._blocks = [as_blocks(V) for V in self._V]
         self._known = None if mask is None else arrange_mask(mask, pictures[0].shape)
         self._W, self._H = (np.array([pair[i] for pair in factors], np.float64) for i in (0, 1))
+        self._finest = STEPS[0] * (1.0 if self._V.dtype == np.uint8 else FINER)
         self._sizes = np.linalg.norm(self._W, axis=2), np.linalg.norm(self._H, axis=2)
 
     def mse(self) -> np.ndarray:
-        """Mean squared error of the pixels of each picture, (all,), by the factors as they are."""
-        return _mse(shown(self._W, self._H, 1.0, self._V.dtype), self._V)
+        """Mean squared error of the pixels that are known of each picture, (all,), by the factors as they are."""
+        return self._mse(shown(self._W, self._H, 1.0, self._V.dtype), self._V)
 
     def mse_of(self, drafts: Quantized, some: np.ndarray) -> np.ndarray:
         """The same of drafts, (p, s), of some pictures, whose places are `some` (p,)."""
         V = shown(drafts.w * drafts.scales[..., None], drafts.h, 2.0**POINT, self._V.dtype)
-        return _mse(V, _of(self._V, some))
+        return self._mse(V, _of(self._V, some))
+
+    def _mse(self, V: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Mean squared error of rows (..., m, n), of what is known of them."""
+        errors = np.subtract(V, pixels, dtype=np.float64)
+        squares = np.square(errors, out=errors).reshape(*V.shape[:-2], -1)
+        if self._known is not None:
+            squares = squares[..., self._known.ravel()]
+        found: np.ndarray = squares.mean(axis=-1)
+        return found
 
     def quantized(self, steps: np.ndarray, some: np.ndarray) -> Quantized:
         """Drafts of some pictures, one for each of their steps, (p, s), in grey levels of 255: the errors of each part
@@ -171,8 +183,10 @@ class RowsCoder:
         # the other factor once more, for what this one has become
         W = self._refitted(h * h_steps[..., None], some)
         w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
-        w = np.rint(W / w_steps[..., None])
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
+        # a small number is far from the product that it stands for
+        w_steps = np.where(scales < SMALL, scales / (h_steps * 2.0**POINT), w_steps)
+        w = np.rint(W / w_steps[..., None])
         return Quantized(scales.astype(np.int64), w.astype(np.int64), h.astype(np.int64))
 
     def tried(self, picture: int, step: float) -> tuple[Quantized, float]:
@@ -194,7 +208,7 @@ class RowsCoder:
         fan = np.array(FAN if self._V[0].size <= FANNED else (1.0,))
         missing = np.arange(len(exact))
         for _ in range(TRIES):
-            steps = np.clip(step[missing, None] * fan, *STEPS)
+            steps = np.clip(step[missing, None] * fan, self._finest, STEPS[1])
             made = self.quantized(steps, missing)
             errors = self.mse_of(made, missing)
             fits = errors - exact[missing, None] <= allowed[missing, None]
@@ -211,7 +225,7 @@ class RowsCoder:
             missing = missing[~(some & ((last + 1 < len(fan)) | (cost >= USED * allowed[missing])))]
             if not len(missing):
                 break
-        return [found.get(picture) or self.tried(picture, STEPS[0]) for picture in range(len(exact))]
+        return [found.get(picture) or self.tried(picture, self._finest) for picture in range(len(exact))]
 
     def _refitted(self, H: np.ndarray, some: np.ndarray) -> np.ndarray:
         """The codes, (p, s, k, m), for parts that have become H, (p, s, k, n): not far from what they were."""
@@ -237,7 +251,7 @@ class RowsCoder:
         Each part errs by the step in either factor, evenly within it: a twelfth of its square.
         """
         spared = mse * (10 ** (LOSS / 10) - 1)
-        found: np.ndarray = np.maximum(255 * np.sqrt(12 * spared / (2 * self._H.shape[1])), STEPS[0])
+        found: np.ndarray = np.maximum(255 * np.sqrt(12 * spared / (2 * self._H.shape[1])), self._finest)
         return found
 
     @staticmethod
@@ -246,13 +260,6 @@ class RowsCoder:
         tops = np.maximum(X.max(axis=-1), 1e-30)
         found: np.ndarray = np.clip(wanted, tops / FINEST, tops)
         return found
-
-
-def _mse(V: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """Mean squared error of rows (..., m, n)."""
-    errors = np.subtract(V, pixels, dtype=np.float64)
-    found: np.ndarray = np.square(errors, out=errors).reshape(*V.shape[:-2], -1).mean(axis=-1)
-    return found
 
 
 def _of(all_: np.ndarray, some: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ from ..errors import InputError
 HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 MOST_FRAMES = 2**16  # a longer chain of frames is hostile
 MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
+MOST_SCANS, SCAN_BYTES = 500, 2**16  # of a JPEG, each of which is a pass over its picture; usual ones have ten
+MOST_COMMENTS = 2**17  # of a plain PNM: Pillow copies a megabyte at each
 PLAIN_BYTES, PLAIN_MORE = 32, 2**20  # of a number in a plain PNM, and of the file beside them: more is comments
 # Blocks and chunks of a whole file, beside one for every so many bytes: frames have some each, pictures large ones
 MOST_BLOCKS, MOST_CHUNKS, BLOCK = 2**19, 2**17, 64
@@ -41,6 +43,9 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
 
 
 def _check_jpeg(stream: BinaryIO) -> None:
+    scans, most = _count(b"\xff\xda", stream), MOST_SCANS + stream.seek(0, os.SEEK_END) // SCAN_BYTES
+    if scans > most:
+        raise InputError(f"is a JPEG with over {most:,} scans")
     stream.seek(2)
     for _ in range(MOST_STEPS):
         byte = stream.read(1)
@@ -60,6 +65,12 @@ def _check_jpeg(stream: BinaryIO) -> None:
 
 # Markers without a segment: more than the standard has, as Pillow looks for markers within those of JPG, JPG0 to JPG13
 _ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER.items() if not found[2]) | {b"\0"}
+
+
+def _count(what: bytes, stream: BinaryIO) -> int:
+    """How often that is in a file, but for where two megabytes meet."""
+    stream.seek(0)
+    return sum(part.count(what) for part in iter(lambda: stream.read(2**20), b""))
 
 
 def _check_png(stream: BinaryIO) -> None:
@@ -114,6 +125,8 @@ def _check_pnm(head: bytes, stream: BinaryIO) -> None:
         size, samples = stream.seek(0, os.SEEK_END), math.prod(map(int, sides)) * (3 if kind == b"P3" else 1)
         if size > PLAIN_MORE + PLAIN_BYTES * samples:
             raise InputError(f"is a PNM picture of {size:,} bytes for {samples:,} numbers")
+        if _count(b"#", stream) > MOST_COMMENTS:
+            raise InputError(f"is a PNM picture with over {MOST_COMMENTS:,} comments")
 
 
 def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:

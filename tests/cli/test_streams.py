@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import struct
 import subprocess
 import time
 import zipfile
@@ -344,6 +345,16 @@ def test_a_bar_that_nobody_takes_stops_no_work(here, to):
     done = shell(here, f"nmfc compress {' '.join(names)} {FAST} --progress always {to}")
     assert done.returncode == 0
     assert set(names) <= set(written(here / "nmfc-out"))
+
+
+@pytest.mark.parametrize("ending", ["tif", "avif"])
+def test_what_a_library_has_to_say_of_exif_is_not_said(here, ending):
+    """An entry that points behind the end, as photos have now and then."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0x0110, 2, 5000, 26) + bytes(4) + b"abc"
+    Image.open(here / "a.png").save(here / "a.jpg", exif=exif)
+    done = shell(here, f"nmfc compress a.jpg {FAST} -q -o b.{ending}")
+    assert done.returncode == 0
+    silent(done)
 
 
 def test_all_three_closed(here):

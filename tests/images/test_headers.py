@@ -11,7 +11,15 @@ import pytest
 from PIL import Image, PpmImagePlugin
 
 from nmfcompress.errors import InputError
-from nmfcompress.images.headers import HEAD_BYTES, MOST_BLOCKS, MOST_CHUNKS, MOST_FRAMES, MOST_STEPS
+from nmfcompress.images.headers import (
+    HEAD_BYTES,
+    MOST_BLOCKS,
+    MOST_CHUNKS,
+    MOST_COMMENTS,
+    MOST_FRAMES,
+    MOST_SCANS,
+    MOST_STEPS,
+)  # fmt: skip
 from nmfcompress.images.pictures import count_frames, read_image
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(15, 20)
@@ -57,6 +65,18 @@ def gif(before: bytes) -> bytes:
     return out.getvalue()[:place] + before + out.getvalue()[place:]
 
 
+def scans(count: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(PIXELS).save(out, "JPEG", progressive=True)
+    start = out.getvalue().rfind(b"\xff\xda")
+    return out.getvalue()[:-2] + out.getvalue()[start:-2] * count + out.getvalue()[-2:]
+
+
+def plain(comments: int) -> bytes:
+    """Enough numbers that so many comments are no matter of bytes."""
+    return b"P2\n300 100\n255\n" + b"1 " * 100 + b"#\n" * comments + b"1 " * 29900
+
+
 def jp2(boxes: bytes) -> bytes:
     out = io.BytesIO()
     Image.fromarray(PIXELS).save(out, "JPEG2000")
@@ -91,6 +111,8 @@ LONG = {
     "comments of GIF": gif(b"!\xfe\1a\0" * MOST_BLOCKS),
     "comments of one letter": gif(b"!\xfe" + b"\1a" * (MOST_BLOCKS + MOST_BLOCKS // 16) + b"\0"),
     "bytes in GIF": gif(bytes(MOST_BLOCKS + MOST_BLOCKS // 16)),
+    "scans": scans(MOST_SCANS + 9),
+    "comments between numbers": plain(MOST_COMMENTS + 1),
     "boxes": jp2(b"\0\0\0\x08free" * MOST_STEPS),
 }
 
@@ -100,7 +122,7 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
     with pytest.raises(
-        InputError, match=r"is a (JPEG|PNG|GIF|JPEG 2000) with over|is a PNM picture (with a header|of)|frames, no more"
+        InputError, match=r"is a (JPEG|PNG|GIF|JPEG 2000) with over|is a PNM picture (with|of)|frames, no more"
     ):
         read_image(LONG[kind])
     assert not walked
