@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 from typing import BinaryIO
 
 from PIL import ImageFile, JpegImagePlugin, PpmImagePlugin
@@ -16,6 +17,11 @@ MOST_FRAMES = 2**16  # a longer chain of frames is hostile
 MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
 MOST_SCANS, SCAN_BYTES = 500, 2**16  # of a JPEG, each of which is a pass over its picture; usual ones have ten
 MOST_COMMENTS = 2**17  # of a plain PNM: Pillow copies a megabyte at each
+MOST_NUMBERS, MOST_DIRECTORIES = 2**16, 256  # in the tags of a directory of a TIFF, which are looked at so far
+ORDERS = {b"II": "<", b"MM": ">"}
+AS_BYTES = {1, 2, 7}  # kinds of values that become bytes or text as a whole
+LAYOUT = {273, 279, 288, 289, 320, 324, 325}  # where the pixels are, and their colours
+INNER = {0x8769, 0x8825, 0xA005}  # directories within: camera, GPS, interoperability
 PLAIN_BYTES, PLAIN_MORE = 32, 2**20  # of a number in a plain PNM, and of the file beside them: more is comments
 # Blocks and chunks of a whole file, beside one for every so many bytes: frames have some each, pictures large ones
 MOST_BLOCKS, MOST_CHUNKS, BLOCK = 2**19, 2**17, 64
@@ -35,6 +41,8 @@ def check_header(head: bytes, stream: BinaryIO) -> None:
         _check_png(stream)
     elif head.startswith(b"GIF8"):
         _gif_frames(stream)
+    elif head[:2] in ORDERS and has_many_numbers(stream):
+        raise InputError(f"is a TIFF with over {MOST_NUMBERS:,} numbers in its tags")
     elif head[4:8] == b"jP  ":
         _check_boxes(stream)
     elif head[:1] == b"P" and len(head) == HEAD_BYTES:
@@ -65,6 +73,35 @@ def _check_jpeg(stream: BinaryIO) -> None:
 
 # Markers without a segment: more than the standard has, as Pillow looks for markers within those of JPG, JPG0 to JPG13
 _ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER.items() if not found[2]) | {b"\0"}
+
+
+def has_many_numbers(stream: BinaryIO) -> bool:
+    """Whether tags of a TIFF, or of EXIF without its prefix, have so many: Pillow makes an object of each."""
+    stream.seek(0)
+    order = ORDERS.get(stream.read(2), "<")
+
+    def number(size: int) -> int:
+        return int.from_bytes(stream.read(size), "little" if order == "<" else "big")
+
+    big = number(2) == 43
+    word, entries = (8, 8) if big else (4, 2)
+    if big:
+        stream.seek(8)
+    places, seen = [number(word)], set[int]()
+    while places and len(seen) < MOST_DIRECTORIES:
+        place = places.pop()
+        if place in seen or not 0 < place < 2**62:
+            continue
+        seen.add(place)
+        stream.seek(place)
+        each = struct.Struct(order + ("HHQQ" if big else "HHII"))
+        table = stream.read(min(number(entries), MOST_STEPS) * each.size)
+        following = number(word)
+        tags = list(each.iter_unpack(table[: len(table) // each.size * each.size]))
+        if sum(count for tag, kind, count, _ in tags if kind not in AS_BYTES and tag not in LAYOUT) > MOST_NUMBERS:
+            return True
+        places += [following, *(value for tag, _, _, value in tags if tag in INNER)]
+    return False
 
 
 def _count(what: bytes, stream: BinaryIO) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from nmfcompress.images.headers import (
     MOST_CHUNKS,
     MOST_COMMENTS,
     MOST_FRAMES,
+    MOST_NUMBERS,
     MOST_SCANS,
     MOST_STEPS,
 )  # fmt: skip
 from nmfcompress.images.pictures import count_frames, read_image
+from nmfcompress.images.saving import encode_picture
 
 PIXELS = np.arange(300, dtype=np.uint8).reshape(15, 20)
 
@@ -77,6 +81,14 @@ def plain(comments: int) -> bytes:
     return b"P2\n300 100\n255\n" + b"1 " * 100 + b"#\n" * comments + b"1 " * 29900
 
 
+def numbers(count: int, tag: int = 0x9999, kind: int = 5) -> bytes:
+    """A TIFF of one pixel and a tag of so many numbers."""
+    tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
+            (278, 3, 1, 1), (279, 4, 1, 1), (tag, kind, count, 122)]  # fmt: skip
+    table = b"".join(struct.pack("<HHII", *one) for one in sorted(tags))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4) + bytes(8 * count)
+
+
 def jp2(boxes: bytes) -> bytes:
     out = io.BytesIO()
     Image.fromarray(PIXELS).save(out, "JPEG2000")
@@ -113,6 +125,8 @@ LONG = {
     "bytes in GIF": gif(bytes(MOST_BLOCKS + MOST_BLOCKS // 16)),
     "scans": scans(MOST_SCANS + 9),
     "comments between numbers": plain(MOST_COMMENTS + 1),
+    "rationals": numbers(MOST_NUMBERS + 1),
+    "description": numbers(MOST_NUMBERS + 1, 270),
     "boxes": jp2(b"\0\0\0\x08free" * MOST_STEPS),
 }
 
@@ -122,7 +136,7 @@ def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
     with pytest.raises(
-        InputError, match=r"is a (JPEG|PNG|GIF|JPEG 2000) with over|is a PNM picture (with|of)|frames, no more"
+        InputError, match=r"is a (JPEG|PNG|GIF|TIFF|JPEG 2000) with over|is a PNM picture (with|of)|frames, no more"
     ):
         read_image(LONG[kind])
     assert not walked
@@ -163,6 +177,24 @@ def test_a_long_header_is_read(content):
     found = read_image(content).pixels
     assert found.shape == PIXELS.shape
     assert np.abs(found.astype(int) - PIXELS).max() < 40
+
+
+def test_a_tiff_may_have_many_bytes_in_its_tags():
+    assert read_image(numbers(MOST_NUMBERS // 2)).pixels.shape == (1, 1)
+    assert read_image(numbers(2 * MOST_NUMBERS, kind=7)).pixels.shape == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["tif", "avif", "png"])
+def test_exif_of_many_numbers_costs_no_more_than_its_bytes(kind):
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0x9999, 5, 500_000, 26, 0) + bytes(4_000_000)
+    tracemalloc.start()
+    try:
+        data, notes = encode_picture(replace(read_image(png(b"none", 0)), exif=exif), kind)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+    assert notes == (() if kind == "png" else ("EXIF dropped (over 65,536 numbers in it)",))
+    assert read_image(data).pixels.shape[:2] == PIXELS.shape
 
 
 def test_a_text_is_no_picture():
