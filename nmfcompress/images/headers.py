@@ -19,7 +19,7 @@ MOST_SCANS, SCAN_BYTES = 500, 2**16  # of a JPEG, each of which is a pass over i
 MOST_COMMENTS = 2**17  # of a plain PNM: Pillow copies a megabyte at each
 MOST_NUMBERS, MOST_DIRECTORIES = 2**16, 256  # in the tags of a directory of a TIFF, which are looked at so far
 ORDERS = {b"II": "<", b"MM": ">"}
-AS_BYTES = {1, 2, 7}  # kinds of values that become bytes or text as a whole
+NUMBERS = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # kinds: bytes of each
 LAYOUT = {273, 279, 288, 289, 320, 324, 325}  # where the pixels are, and their colours
 INNER = {0x8769, 0x8825, 0xA005}  # directories within: camera, GPS, interoperability
 PLAIN_BYTES, PLAIN_MORE = 32, 2**20  # of a number in a plain PNM, and of the file beside them: more is comments
@@ -77,6 +77,7 @@ _ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER
 
 def has_many_numbers(stream: BinaryIO) -> bool:
     """Whether tags of a TIFF, or of EXIF without its prefix, have so many: Pillow makes an object of each."""
+    size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     order = ORDERS.get(stream.read(2), "<")
 
@@ -98,7 +99,11 @@ def has_many_numbers(stream: BinaryIO) -> bool:
         table = stream.read(min(number(entries), MOST_STEPS) * each.size)
         following = number(word)
         tags = list(each.iter_unpack(table[: len(table) // each.size * each.size]))
-        if sum(count for tag, kind, count, _ in tags if kind not in AS_BYTES and tag not in LAYOUT) > MOST_NUMBERS:
+        there = (
+            count for tag, kind, count, value in tags
+            if tag not in LAYOUT and kind in NUMBERS and value + count * NUMBERS[kind] <= size  # others are passed over
+        )  # fmt: skip
+        if sum(there) > MOST_NUMBERS:
             return True
         places += [following, *(value for tag, _, _, value in tags if tag in INNER)]
     return False
