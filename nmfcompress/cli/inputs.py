@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import stat
@@ -315,8 +316,11 @@ def _listed(name: str, nul: bool) -> list[str]:
         raise InputError(f"is longer than {LIST_BYTES:,} bytes, expected a list of names", name)
     if not nul and b"\0" in data:
         raise UsageError(f"{display(name)} is separated by NUL bytes (pass -0)")
-    lines = data.split(b"\0") if nul else data.splitlines()
-    return [os.fsdecode(line) for line in lines if line]
+    if nul:
+        names = data.split(b"\0")
+    else:  # as editors of Windows write them, too; a name may have other ends of lines within it
+        names = [line.removesuffix(b"\r") for line in data.removeprefix(codecs.BOM_UTF8).split(b"\n")]
+    return [os.fsdecode(name) for name in names if name]
 
 
 def _walked(root: str, below: str, out: str, deep: bool) -> tuple[list[Source], dict[str, list[str]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import logging
+import math
 import os
 import re
 import stat
@@ -24,8 +25,9 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
-from .headers import HEAD_BYTES, check_header, count_frames
+from .headers import ORDERS, check_tags, count_frames
 from .limits import WORK_BYTES, Limits
+from .pace import FRAME_STEPS, PIXEL_STEPS, TURN_STEPS, Paced
 from .sniff import HEAD, describe
 
 # Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
@@ -39,6 +41,8 @@ for _plugin in PLUGINS.values():
 FORMATS = tuple(word for word in PLUGINS if word in Image.OPEN)  # MPO comes in through JPEG
 READS = "PNG, JPEG, WebP, TIFF, GIF, AVIF, JPEG 2000, BMP, ICO, PNM, QOI, SGI, PCX and TGA"
 
+BY_FRAME = b"GIF8", *ORDERS  # how files begin that may be larger than the memory: what is not of a picture is small
+HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else logging prints Pillow's complaints on stderr
 
@@ -52,12 +56,19 @@ class Opened:
     frames: int
     name: str | None
     limits: Limits
+    paced: Paced
 
     @contextmanager
     def glass(self, about: str = "") -> Iterator[None]:
         """Let Pillow work on it: no exception but NmfcError comes out, no warning, no line on stderr."""
         with _explained(self.name, self.head, self.image.format, self.limits, about), _globals(self.limits):
             yield
+
+    def turn_to(self, frame: int) -> None:
+        """Let Pillow go to a frame, counted from 1."""
+        if self.image.tell() != frame - 1:
+            self.paced.allow(TURN_STEPS.get(self.image.format or "", 0))
+            self.image.seek(frame - 1)
 
     def load(self) -> None:
         """Decode the frame that Pillow is at."""
@@ -77,13 +88,17 @@ def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Lim
             head = stream.read(HEAD_BYTES)
             if not head:
                 raise InputError("is an empty file, expected a picture")
-            check_header(head, stream)
+            paced = Paced(stream, head)
+            if not head.startswith(BY_FRAME):
+                limits.admit(paced.size, "what is in the file")
+            check_tags(head, stream, limits)
         with _explained(name, head, None, limits), _globals(limits):
-            image = Image.open(stream, formats=FORMATS)
+            image = Image.open(paced, formats=FORMATS)
         with image:
-            file = Opened(image, head, 1, name, limits)
+            file = Opened(image, head, 1, name, limits, paced)
             with file.glass():
-                file.frames = count_frames(image, stream)
+                file.frames = count_frames(image, Paced(stream, head))
+            paced.allow(FRAME_STEPS * file.frames + PIXEL_STEPS.get(image.format or "", 0) * math.prod(image.size))
             yield file
 
 

@@ -1,177 +1,137 @@
-"""What a picture file says of itself, read without Pillow, which walks step by step through however much it is."""
+"""What a picture file says of itself, read without Pillow, which makes an object of each number and each frame."""
 
 from __future__ import annotations
 
-import math
+import io
 import os
 import re
-import struct
-from typing import BinaryIO
+from collections.abc import Iterator
+from itertools import islice
+from typing import BinaryIO, NamedTuple
 
-from PIL import ImageFile, JpegImagePlugin, PpmImagePlugin
+import numpy as np
+from PIL import ImageFile
 
 from ..errors import InputError
+from .limits import Limits
+from .pace import STEP_BYTES, Paced
 
-HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
+File = BinaryIO | Paced
+
 MOST_FRAMES = 2**16  # a longer chain of frames is hostile
-MOST_STEPS = 2**14  # segments before the picture in a JPEG, bytes between them, chunks of a PNG: usual ones have tens
-MOST_SCANS, SCAN_BYTES = 500, 2**16  # of a JPEG, each of which is a pass over its picture; usual ones have ten
-MOST_COMMENTS = 2**17  # of a plain PNM: Pillow copies a megabyte at each
-MOST_NUMBERS, MOST_DIRECTORIES = 2**16, 256  # in the tags of a directory of a TIFF, which are looked at so far
+MOST_NUMBERS, NUMBER_BYTES = 2**18, 350  # in the tags of a page, beside one for every STEP_BYTES; of memory for each
+MOST_ENTRIES = 2**22  # of all directories of a TIFF: usual ones have 20 for each page
+MOST_EXIFS = 16  # in an AVIF
 ORDERS = {b"II": "<", b"MM": ">"}
-NUMBERS = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # kinds: bytes of each
-LAYOUT = {273, 279, 288, 289, 320, 324, 325}  # where the pixels are, and their colours
-INNER = {0x8769, 0x8825, 0xA005}  # directories within: camera, GPS, interoperability
-PLAIN_BYTES, PLAIN_MORE = 32, 2**20  # of a number in a plain PNM, and of the file beside them: more is comments
-# Blocks and chunks of a whole file, beside one for every so many bytes: frames have some each, pictures large ones
-MOST_BLOCKS, MOST_CHUNKS, BLOCK = 2**19, 2**17, 64
+NUMERIC = np.isin(np.arange(2**16), (3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18))  # kinds; others are text and bytes
+INNER, DEPTH = (0x8769, 0x8825, 0xA005), 2  # directories within others: camera, GPS, interoperability
 
 
-def check_header(head: bytes, stream: BinaryIO) -> None:
-    """Look at a header that Pillow would walk through for as long as it lasts; `head`: its first HEAD_BYTES.
+def check_tags(head: bytes, stream: BinaryIO, limits: Limits) -> None:
+    """Count the numbers of the tags that Pillow takes up while it opens a file, which begins with `head`.
 
     Raises
     ------
     InputError
-        It is longer than any that is meant well.
+        There are more than in any file that is meant well.
+    TooLarge
+        They need more memory than is allowed.
     """
-    if head.startswith(b"\xff\xd8"):
-        _check_jpeg(stream)
-    elif head.startswith(b"\x89PNG"):
-        _check_png(stream)
-    elif head.startswith(b"GIF8"):
-        _gif_frames(stream)
-    elif head[:2] in ORDERS and has_many_numbers(stream):
-        raise InputError(f"is a TIFF with over {MOST_NUMBERS:,} numbers in its tags")
-    elif head[4:8] == b"jP  ":
-        _check_boxes(stream)
-    elif head[:1] == b"P" and len(head) == HEAD_BYTES:
-        _check_pnm(head, stream)
+    stream.seek(0)
+    if head[:2] in ORDERS:
+        found, most = _most_numbers(stream)
+        if found.numbers > most:
+            raise InputError(f"is a TIFF with too many numbers in its tags to be meant well (over {most:,})")
+        limits.admit(NUMBER_BYTES * found.numbers + found.letters, "what its tags hold")
+    elif head[4:8] == b"ftyp":
+        data = stream.read(limits.max_memory)
+        for found_exif in islice(re.finditer(rb"II\*\0|MM\0\*", data), MOST_EXIFS):
+            check_exif(data[found_exif.start() :])
     stream.seek(0)
 
 
-def _check_jpeg(stream: BinaryIO) -> None:
-    scans, most = _count(b"\xff\xda", stream), MOST_SCANS + stream.seek(0, os.SEEK_END) // SCAN_BYTES
-    if scans > most:
-        raise InputError(f"is a JPEG with over {most:,} scans")
-    stream.seek(2)
-    for _ in range(MOST_STEPS):
-        byte = stream.read(1)
-        if not byte:
-            return
-        if byte != b"\xff":
-            continue
-        marker = stream.read(1)
-        if marker in (b"", b"\xda"):  # the picture itself; Pillow walks on behind an end
-            return
-        if marker == b"\xff":  # padding: it may begin the marker
-            stream.seek(-1, os.SEEK_CUR)
-        elif marker not in _ALONE:
-            stream.seek(max(int.from_bytes(stream.read(2), "big") - 2, 0), os.SEEK_CUR)
-    raise InputError(f"is a JPEG with over {MOST_STEPS:,} segments or bytes of padding before its picture")
+def has_many_numbers(exif: bytes) -> bool:
+    """Whether EXIF, without its prefix, has more numbers than any that is meant well."""
+    found, most = _most_numbers(io.BytesIO(exif))
+    return found.numbers > most
 
 
-# Markers without a segment: more than the standard has, as Pillow looks for markers within those of JPG, JPG0 to JPG13
-_ALONE = frozenset(bytes([code & 255]) for code, found in JpegImagePlugin.MARKER.items() if not found[2]) | {b"\0"}
+def check_exif(exif: bytes) -> None:
+    """Raise InputError where there are."""
+    if has_many_numbers(exif):
+        raise InputError("has EXIF with too many numbers in it to be meant well")
 
 
-def has_many_numbers(stream: BinaryIO) -> bool:
-    """Whether tags of a TIFF, or of EXIF without its prefix, have so many: Pillow makes an object of each."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(0)
-    order = ORDERS.get(stream.read(2), "<")
-
-    def number(size: int) -> int:
-        return int.from_bytes(stream.read(size), "little" if order == "<" else "big")
-
-    big = number(2) == 43
-    word, entries = (8, 8) if big else (4, 2)
-    if big:
-        stream.seek(8)
-    places, seen = [number(word)], set[int]()
-    while places and len(seen) < MOST_DIRECTORIES:
-        place = places.pop()
-        if place in seen or not 0 < place < 2**62:
-            continue
-        seen.add(place)
-        stream.seek(place)
-        each = struct.Struct(order + ("HHQQ" if big else "HHII"))
-        table = stream.read(min(number(entries), MOST_STEPS) * each.size)
-        following = number(word)
-        tags = list(each.iter_unpack(table[: len(table) // each.size * each.size]))
-        there = (
-            count for tag, kind, count, value in tags
-            if tag not in LAYOUT and kind in NUMBERS and value + count * NUMBERS[kind] <= size  # others are passed over
-        )  # fmt: skip
-        if sum(there) > MOST_NUMBERS:
-            return True
-        places += [following, *(value for tag, _, _, value in tags if tag in INNER)]
-    return False
+def _most_numbers(stream: File) -> tuple[Held, int]:
+    """What the tags of a page hold, of the one with the most numbers; and how many it may have."""
+    tiff = Tiff(stream)
+    found = max(map(tiff.held, tiff.pages()), default=Held(0, 0))
+    return found, MOST_NUMBERS + tiff.size // STEP_BYTES
 
 
-def _count(what: bytes, stream: BinaryIO) -> int:
-    """How often that is in a file, but for where two megabytes meet."""
-    stream.seek(0)
-    return sum(part.count(what) for part in iter(lambda: stream.read(2**20), b""))
+class Held(NamedTuple):
+    """What tags hold: so many numbers, and so many bytes beside."""
+
+    numbers: int
+    letters: int
 
 
-def _check_png(stream: BinaryIO) -> None:
-    most, before = _most(MOST_CHUNKS, stream), True
-    stream.seek(8)
-    for count in range(most):
-        chunk = stream.read(8)
-        if len(chunk) < 8 or chunk[4:] == b"IEND":
-            return
-        before = before and chunk[4:] != b"IDAT"
-        if before and count == MOST_STEPS:
-            raise InputError(f"is a PNG with over {MOST_STEPS:,} chunks before its picture")
-        stream.seek(int.from_bytes(chunk[:4], "big") + 4, os.SEEK_CUR)
-    raise InputError(f"is a PNG with over {most:,} chunks")
+class Tiff:
+    """The directories of a TIFF, or of EXIF: where pages are, and what their tags are.
+
+    Raises InputError where there are more entries than in any that is meant well.
+    """
+
+    def __init__(self, stream: File):
+        self._stream, self._left, self.size = stream, MOST_ENTRIES, stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        self._order = ORDERS.get(stream.read(2), "<")
+        self._word = 8 if (big := self._number(2) == 43) else 4
+        value = f"{self._order}u{self._word}"
+        short = f"{self._order}u2"
+        self._entry = np.dtype([("tag", short), ("kind", short), ("count", value), ("value", value)])
+        self._entries = 8 if big else 2
+        stream.seek(8 if big else 4)
+        self._first = self._number(self._word)
+
+    def _number(self, size: int) -> int:
+        return int.from_bytes(self._stream.read(size), "little" if self._order == "<" else "big")
+
+    def _length(self, place: int) -> int:
+        """How many entries a directory has; its table follows."""
+        self._stream.seek(place)
+        return self._number(self._entries)
+
+    def pages(self) -> Iterator[int]:
+        """Where the directory of each page is; of one page more than there may be at most."""
+        place, seen = self._first, set[int]()
+        while 0 < place <= self.size - self._entries and place not in seen and len(seen) <= MOST_FRAMES:
+            seen.add(place)
+            yield place
+            table = place + self._entries + self._length(place) * self._entry.itemsize
+            self._stream.seek(min(table, self.size))
+            place = self._number(self._word)
+
+    def held(self, place: int, depth: int = DEPTH) -> Held:
+        """What there is in the tags of a directory, and of those within it."""
+        if not 0 < place < self.size:
+            return Held(0, 0)
+        table = self._stream.read(min(self._length(place), self._left + 1) * self._entry.itemsize)
+        tags = np.frombuffer(table, self._entry, len(table) // self._entry.itemsize)
+        self._left -= len(tags)
+        if self._left < 0:
+            raise InputError(f"has over {MOST_ENTRIES:,} tags")
+        there = (tags["count"] <= self.size) & (tags["value"] <= self.size)  # others are passed over
+        counts, numeric = tags["count"][there].astype(np.int64), NUMERIC[tags["kind"][there]]
+        numbers, letters = int(counts[numeric].sum()), int(counts[~numeric].sum())
+        for tag in INNER if depth else ():
+            for inner in tags["value"][tags["tag"] == tag][:1].tolist():
+                more = self.held(inner, depth - 1)
+                numbers, letters = numbers + more.numbers, letters + more.letters
+        return Held(numbers, letters)
 
 
-def _check_boxes(stream: BinaryIO) -> None:
-    """JPEG 2000."""
-    stream.seek(0)
-    for _ in range(MOST_STEPS):
-        box = stream.read(8)
-        length = int.from_bytes(box[:4], "big")
-        if len(box) < 8 or box[4:] == b"jp2c" or length == 0:
-            return
-        if length == 1:
-            length = int.from_bytes(stream.read(8), "big") - 8
-        if not 8 <= length < 2**62:
-            return
-        stream.seek(length - 8, os.SEEK_CUR)
-    raise InputError(f"is a JPEG 2000 with over {MOST_STEPS:,} boxes before its picture")
-
-
-def _most(blocks: int, stream: BinaryIO) -> int:
-    """So many, and as many as a file of this length may have beside."""
-    return blocks + stream.seek(0, os.SEEK_END) // BLOCK
-
-
-def _check_pnm(head: bytes, stream: BinaryIO) -> None:
-    kind = head[:6].split()[0]
-    mode = PpmImagePlugin.MODES.get(kind)
-    if mode is None:
-        return
-    numbers = 2 if mode == "1" else 3
-    for some in (head[:256], head):
-        bare = re.sub(rb"#[^\r\n]*[\r\n]?", b"", some)
-        if re.match(rb"\S+(\s+\S+){%d}\s" % numbers, bare):
-            break
-    else:
-        raise InputError(f"is a PNM picture with a header of over {HEAD_BYTES:,} bytes")
-    sides = bare.split(None, 3)[1:3]
-    if kind in (b"P1", b"P2", b"P3") and all(side.isdigit() and len(side) < 10 for side in sides):
-        size, samples = stream.seek(0, os.SEEK_END), math.prod(map(int, sides)) * (3 if kind == b"P3" else 1)
-        if size > PLAIN_MORE + PLAIN_BYTES * samples:
-            raise InputError(f"is a PNM picture of {size:,} bytes for {samples:,} numbers")
-        if _count(b"#", stream) > MOST_COMMENTS:
-            raise InputError(f"is a PNM picture with over {MOST_COMMENTS:,} comments")
-
-
-def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
+def count_frames(image: ImageFile.ImageFile, stream: File) -> int:
     """How many frames there are, without parsing each as Pillow's n_frames does for TIFF and GIF.
 
     Raises
@@ -183,7 +143,7 @@ def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
         return 1 if image.format == "ICO" else max(int(getattr(image, "n_frames", 1)), 1)
     place = stream.tell()
     try:
-        count = max(_tiff_pages(stream) if image.format == "TIFF" else _gif_frames(stream), 1)
+        count = max(sum(1 for _ in Tiff(stream).pages()) if image.format == "TIFF" else _gif_frames(stream), 1)
     finally:
         stream.seek(place)
     if count > MOST_FRAMES:
@@ -191,38 +151,7 @@ def count_frames(image: ImageFile.ImageFile, stream: BinaryIO) -> int:
     return count
 
 
-def _tiff_pages(stream: BinaryIO) -> int:
-    stream.seek(0)
-    header = stream.read(16)
-    little = header[:2] == b"II"
-
-    def number(data: bytes) -> int:
-        return int.from_bytes(data, "little" if little else "big")
-
-    big = number(header[2:4]) == 43
-    word, entries, entry = (8, 8, 20) if big else (4, 2, 12)
-    place = number(header[8:16] if big else header[4:8])
-    seen: set[int] = set()
-    while place and place not in seen and place < 2**63 and len(seen) <= MOST_FRAMES:
-        stream.seek(place)
-        count = stream.read(entries)
-        if len(count) < entries or number(count) * entry >= 2**62:
-            break
-        seen.add(place)
-        stream.seek(number(count) * entry, os.SEEK_CUR)
-        place = number(stream.read(word))
-    return len(seen)
-
-
-def _gif_frames(stream: BinaryIO) -> int:
-    """Raises InputError where it has more blocks than any that is meant well, or bytes between them."""
-    most = _most(MOST_BLOCKS, stream)
-    left = iter(range(most))
-
-    def count_block() -> None:
-        if next(left, None) is None:
-            raise InputError(f"is a GIF with over {most:,} blocks")
-
+def _gif_frames(stream: File) -> int:
     stream.seek(0)
     header = stream.read(13)
     if len(header) < 13:
@@ -230,7 +159,6 @@ def _gif_frames(stream: BinaryIO) -> int:
     stream.seek(_colours(header[10]), os.SEEK_CUR)
     frames = 0
     while frames <= MOST_FRAMES and (mark := stream.read(1)) not in (b"", b";"):
-        count_block()
         if mark == b",":
             descriptor = stream.read(9)
             if len(descriptor) < 9:
@@ -244,7 +172,6 @@ def _gif_frames(stream: BinaryIO) -> int:
         while length := stream.read(1)[:1]:
             if length == b"\0":
                 break
-            count_block()
             stream.seek(length[0], os.SEEK_CUR)
     return frames
 

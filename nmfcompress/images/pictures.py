@@ -18,6 +18,7 @@ from PIL import Image, ImageCms
 
 from ..errors import InputError
 from .guard import FORMATS, Opened, opened
+from .headers import check_exif
 from .levels import to_levels
 from .limits import Limits
 from .picture import Array, Picture, fitting_profile, luma
@@ -38,7 +39,9 @@ __all__ = [
 
 Source = str | bytes | os.PathLike[str]
 
-ORIENTATION, X_RESOLUTION = 0x0112, 0x011A
+EXIF = b"Exif\0\0"  # how it begins in JPEG, and here
+ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+ON_SIDE = (5, 6, 7, 8)  # orientations in which a picture's width is its height
 WHITE_IS = 0x0106  # TIFF's photometric interpretation
 SHORT_LEVELS = {"L;2": 85, "L;4": 17}  # PNG's tRNS counts in the file's few grey levels, Pillow's pixels in 256
 TOLD_IN_TIFF = (
@@ -125,8 +128,7 @@ def count_frames(source: Source, *, name: str | None = None, limits: Limits | No
 
 def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
     image = file.image
-    if image.tell() != frame - 1:
-        image.seek(frame - 1)
+    file.turn_to(frame)
     _admit(file)
     mode, rawmode = image.mode, _rawmode(image)
     notes = _depth_notes(file, rawmode)
@@ -151,7 +153,7 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
     left_out += _unread(file)
     if left_out:
         notes.append(f"{' and '.join(left_out)} dropped")
-    dpi = _dpi(image.info.get("dpi")) if _tells_resolution(image) else None
+    dpi = _resolution(image)
     return Picture(
         pixels=pixels,
         levels=levels,
@@ -159,7 +161,7 @@ def _read_frame(file: Opened, frame: int, gray: bool) -> Picture:
         mode=mode,
         icc=fitting_profile(image.info.get("icc_profile"), pixels.ndim == 3, notes),
         exif=exif,
-        dpi=dpi[::-1] if dpi and later_turn in (5, 6, 7, 8) else dpi,
+        dpi=dpi[::-1] if dpi and turn in ON_SIDE else dpi,
         frame=frame,
         frames=file.frames,
         notes=tuple(notes),
@@ -312,22 +314,27 @@ TURNS = {  # EXIF's orientations: how the stored pixels are turned upright
 
 def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
     """EXIF as the file has it, but for the orientation, which is reset; and the orientation to apply."""
+    turn, raw = 1, image.info.get("exif")
+    if isinstance(raw, bytes):
+        while raw.startswith(EXIF):  # some programs write it twice, and Pillow once more
+            raw = raw.removeprefix(EXIF)
+        image.info["exif"] = EXIF + raw
+        check_exif(raw)
     try:
         exif = image.getexif()
-        turn = exif.get(ORIENTATION, 1)
-        turn = turn if isinstance(turn, int) and turn in TURNS else 1
-        raw = image.info.get("exif")
+        found = exif.get(ORIENTATION, 1)
+        turn = found if isinstance(found, int) and found in TURNS else 1
         if image.format == "TIFF":
             raw = _told(exif)
         elif raw is None and len(exif):
             raw = exif.tobytes()
         if not isinstance(raw, bytes) or len(raw) < 8:
             return None, turn
-        raw = raw if raw.startswith(b"Exif\0\0") else b"Exif\0\0" + raw
-        return (raw if turn == 1 else _upright(raw)), turn
+        raw = EXIF + raw.removeprefix(EXIF)
+        return (raw if turn == 1 else _upright(raw, turn in ON_SIDE)), turn
     except Exception:
         notes.append("EXIF that cannot be read dropped")
-        return None, 1
+        return None, turn
 
 
 def _told(tags: Image.Exif) -> bytes | None:
@@ -341,28 +348,41 @@ def _told(tags: Image.Exif) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _upright(raw: bytes) -> bytes:
-    """`raw` with its orientation set to 1 and all else in its place (maker notes point into it)."""
+def _upright(raw: bytes, on_side: bool) -> bytes:
+    """`raw` with its orientation set to 1, its resolutions exchanged if it lay on its side, and all else in its place
+    (maker notes point into it).
+    """
     data = bytearray(raw)
     order = "<" if data[6:8] == b"II" else ">"
     start = 6 + struct.unpack_from(order + "I", data, 10)[0]
+    places = {}
     for entry in range(struct.unpack_from(order + "H", data, start)[0]):
         place = start + 2 + 12 * entry
         tag, kind = struct.unpack_from(order + "HH", data, place)
+        places[tag] = slice(place + 8, place + 12)
         if tag == ORIENTATION:
             struct.pack_into(order + ("I" if kind == 4 else "H"), data, place + 8, 1)
+    if on_side and {X_RESOLUTION, Y_RESOLUTION} <= places.keys():
+        across, down = places[X_RESOLUTION], places[Y_RESOLUTION]
+        data[across], data[down] = data[down], data[across]
     return bytes(data)
 
 
-def _tells_resolution(image: Image.Image) -> bool:
-    """Whether the file does; Pillow makes one up for a TIFF without, and for a JPEG whose EXIF has none."""
-    if image.format == "TIFF":
-        return X_RESOLUTION in image.tag_v2  # type: ignore[attr-defined]
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Pixels an inch across and down, where the file tells them.
+
+    Pillow makes some up for a TIFF without, and of the EXIF of a JPEG it takes the one across for both.
+    """
+    if image.format == "TIFF" and X_RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
+        return None
     if image.format not in ("JPEG", "MPO") or image.info.get("jfif_unit") in (1, 2):
-        return True
+        return _dpi(image.info.get("dpi"))
     with suppress(Exception):  # of an EXIF that cannot be read
-        return X_RESOLUTION in image.getexif()
-    return False
+        exif = image.getexif()
+        inch = 2.54 if exif.get(RESOLUTION_UNIT) == 3 else 1.0
+        across = exif[X_RESOLUTION]
+        return _dpi((float(across) * inch, float(exif.get(Y_RESOLUTION, across)) * inch))
+    return None
 
 
 def _dpi(found: Any) -> tuple[float, float] | None:

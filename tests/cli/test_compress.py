@@ -322,6 +322,17 @@ def test_files_from(run, tmp_path, nul, piped):
     assert [json.loads(line)["input"] for line in said.out.splitlines()] == names
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["Unix", "Windows"])
+def test_a_list_from_an_editor(run, tmp_path, end):
+    names = ["a.png", "b\rc.png", "d\fe.png", "b"]
+    for seed, name in enumerate(names):
+        picture(tmp_path / "x.png", seed=seed).rename(tmp_path / name)
+    (tmp_path / "list").write_bytes(b"\xef\xbb\xbf" + end.join([*names, ""]).encode())
+    said = run("compress", "--files-from", "list", *FAST, "--json")
+    assert said.code == 0, said.err
+    assert [json.loads(line)["input"] for line in said.out.splitlines()] == names
+
+
 def test_a_list_that_is_not_there(run):
     said = run("compress", "--files-from", "none", *FAST)
     assert (said.code, said.err) == (1, "nmfc: none: cannot be read: No such file or directory\n")

@@ -12,20 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image, PpmImagePlugin
 
-from nmfcompress.errors import InputError
-from nmfcompress.images.headers import (
-    HEAD_BYTES,
-    MOST_BLOCKS,
-    MOST_CHUNKS,
-    MOST_COMMENTS,
-    MOST_FRAMES,
-    MOST_NUMBERS,
-    MOST_SCANS,
-    MOST_STEPS,
-)  # fmt: skip
+from nmfcompress.errors import InputError, TooLarge
+from nmfcompress.images import pace
+from nmfcompress.images.headers import MOST_FRAMES, MOST_NUMBERS
+from nmfcompress.images.limits import Limits
 from nmfcompress.images.pictures import count_frames, read_image
 from nmfcompress.images.saving import encode_picture
 
+FEW = 2**15  # steps, so that it takes files of no size to go beyond
 PIXELS = np.arange(300, dtype=np.uint8).reshape(15, 20)
 
 
@@ -39,11 +33,11 @@ def jpeg_hiding(marker: int) -> bytes:
     """Segments within what looks like segments of a marker that has none."""
     hidden = b"\xff\xee\0\2" * 2**10
     start = bytes([0xFF, marker]) + struct.pack(">H", 2 + len(hidden))
-    return jpeg((start + hidden) * (MOST_STEPS // 2**10))
+    return jpeg((start + hidden) * (FEW // 2**10))
 
 
 def pgm(between: bytes, magic: bytes = b"P5", white: bytes = b"255") -> bytes:
-    return magic + b"\n" + between + b"\n20 15\n" + white + b"\n" + PIXELS.tobytes() + bytes(HEAD_BYTES)
+    return magic + b"\n" + between + b"\n20 15\n" + white + b"\n" + PIXELS.tobytes()
 
 
 def pages(count: int) -> bytes:
@@ -55,11 +49,18 @@ def pages(count: int) -> bytes:
     return b"II*\0" + struct.pack("<II", 12, 0) + b"".join(directory + struct.pack("<I", next_) for next_ in following)
 
 
-def png(chunk: bytes, count: int) -> bytes:
+def whole(chunk: bytes) -> bytes:
+    return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def png(chunk: bytes, count: int = 1) -> bytes:
     out = io.BytesIO()
     Image.fromarray(PIXELS).save(out, "PNG")
-    whole = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    return out.getvalue()[:33] + whole * count + out.getvalue()[33:]
+    return out.getvalue()[:33] + whole(chunk) * count + out.getvalue()[33:]
+
+
+def ico(picture: bytes) -> bytes:
+    return b"\0\0\1\0\1\0" + struct.pack("<BBBBHHII", 20, 15, 0, 0, 1, 32, len(picture), 22) + picture
 
 
 def gif(before: bytes) -> bytes:
@@ -81,96 +82,150 @@ def plain(comments: int) -> bytes:
     return b"P2\n300 100\n255\n" + b"1 " * 100 + b"#\n" * comments + b"1 " * 29900
 
 
-def numbers(count: int, tag: int = 0x9999, kind: int = 5) -> bytes:
-    """A TIFF of one pixel and a tag of so many numbers."""
-    tags = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
-            (278, 3, 1, 1), (279, 4, 1, 1), (tag, kind, count, 122)]  # fmt: skip
-    table = b"".join(struct.pack("<HHII", *one) for one in sorted(tags))
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + bytes(4) + bytes(8 * count)
+def tiff(*tags: tuple[int, int, int, int], behind: bytes = b"") -> bytes:
+    """Of two pixels; what is behind begins at 122 and 12 more for each tag beside one."""
+    usual = {256: (3, 1, 1), 257: (3, 1, 2), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 8),
+             278: (3, 1, 1), 279: (4, 1, 2)}  # fmt: skip
+    all_ = [(tag, *what) for tag, what in usual.items() if tag not in {tag for tag, *_ in tags}]
+    table = b"".join(struct.pack("<HHII", *one) for one in sorted((*all_, *tags)))
+    return b"II*\0" + struct.pack("<IH", 8, len(table) // 12) + table + bytes(4) + behind
 
 
-def jp2(boxes: bytes) -> bytes:
+def numbers(count: int, tag: int = 0x9999, kind: int = 5, size: int = 8) -> bytes:
+    """A TIFF with a tag of so many numbers of so many bytes."""
+    return tiff((tag, kind, count, 110 if tag in (273, 279) else 122), behind=bytes(12 + size * count))
+
+
+def decoys() -> bytes:
+    """A TIFF with many rationals for the GPS, and many tags that lead elsewhere."""
+    inner = [(0xA005, 4, 1, 10 + 12 * 309 + 4)] * 300
+    gps = struct.pack("<HHHII", 1, 2, 5, BEYOND, 10 + 12 * 309 + 4 + 24) + bytes(10) + bytes(8 * BEYOND)
+    return tiff((0x8825, 4, 1, 10 + 12 * 309 + 4), *inner, behind=gps)
+
+
+def exif(count: int) -> bytes:
+    """With an orientation that is so many numbers."""
+    return b"II*\0" + struct.pack("<IHHHIII", 8, 1, 274, 5, count, 26, 0) + struct.pack("<II", 1, 1) * count
+
+
+def saved(kind: str, **options) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(PIXELS).save(out, "JPEG2000")
-    return out.getvalue()[:32] + boxes + out.getvalue()[32:]  # behind the signature and the kind
+    Image.fromarray(PIXELS).save(out, kind, **options)
+    return out.getvalue()
+
+
+def jp2(boxes: bytes, inner: bytes = b"") -> bytes:
+    out = saved("JPEG2000")
+    head = out.index(b"jp2h")
+    length = struct.unpack_from(">I", out, head - 4)[0]
+    header = struct.pack(">I", length + len(inner)) + b"jp2h" + inner + out[head + 4 : head - 4 + length]
+    return out[:32] + boxes + out[32 : head - 4] + header + out[head - 4 + length :]
 
 
 def behind(chunk: bytes, count: int) -> bytes:
     """A PNG with so many chunks behind its picture."""
-    whole, end = png(chunk, count), png(b"none", 0)
-    return end[:-12] + whole[33 : 33 + len(whole) - len(end)] + end[-12:]
+    return saved("PNG")[:-12] + whole(chunk) * count + saved("PNG")[-12:]
 
 
+BEYOND = 2 * MOST_NUMBERS
+PROFILE = b"iCCPx\0\0" + zlib.compress(bytes(2**20), 9)
 LONG = {
-    "comments in the body": b"P2\n20 15\n255\n" + b"#\n" * 2**20 + b" ".join(b"%d" % v for v in PIXELS.ravel()),
-    "chunks": png(b"teSt", MOST_STEPS + 1),
-    "texts": png(b"tEXta\0b", MOST_STEPS + 1),
-    "segments": jpeg(b"\xff\xee\0\2" * (MOST_STEPS + 1)),
-    "padding": jpeg(b"\xff" * (MOST_STEPS + 1)),
-    "bytes between": jpeg(bytes(MOST_STEPS + 1)),
-    "segments behind an end": jpeg(b"\xff\xd9" + b"\xff\xee\0\2" * MOST_STEPS),
+    "comments in the body": b"P2\n20 15\n255\n" + b"#\n" * FEW + b" ".join(b"%d" % v for v in PIXELS.ravel()),
+    "chunks": png(b"teSt", FEW),
+    "texts": png(b"tEXta\0b", FEW),
+    "profiles": png(PROFILE, 4),
+    "profiles behind": behind(PROFILE, 4),
+    "chunks within an icon": ico(png(b"teSt", FEW)),
+    "profiles within an icon": ico(png(PROFILE, 4)),
+    "segments": jpeg(b"\xff\xee\0\2" * FEW),
+    "EXIF in pieces": jpeg(b"\xff\xe1\0\x10Exif\0\0II*\0\0\0\0\0" * 4),
+    "padding": jpeg(b"\xff" * 2 * FEW),
+    "bytes between": jpeg(b"\xff\xee\0\2" + bytes(2 * FEW)),
+    "segments behind an end": jpeg(b"\xff\xd9" + b"\xff\xee\0\2" * FEW),
     "segments within JPG": jpeg_hiding(0xC8),
     "segments within JPG0": jpeg_hiding(0xF0),
     "segments within JPG13": jpeg_hiding(0xFD),
     "nothing but padding": b"\xff\xd8" + b"\xff" * 10**6,
-    "a comment": pgm(b"#" + b"x" * HEAD_BYTES),
-    "a comment within the last number": pgm(b"", white=b"2#" + b"x" * HEAD_BYTES + b"\n55"),
-    "spaces": pgm(b" " * HEAD_BYTES),
-    **{f"spaces in {magic.decode()}": pgm(b" " * HEAD_BYTES, magic) for magic in PpmImagePlugin.MODES},
+    "a comment": pgm(b"#" + b"x" * 2 * FEW),
+    "a comment within the last number": pgm(b"", white=b"2#" + b"x" * 2 * FEW + b"\n55"),
+    "spaces": pgm(b" " * 2 * FEW),
+    **{f"spaces in {magic.decode()}": pgm(b" " * 2 * FEW, magic) for magic in PpmImagePlugin.MODES},
     "pages": pages(MOST_FRAMES + 1),
-    "chunks behind": behind(b"teSt", 2 * MOST_CHUNKS),
-    "pictures behind": behind(b"IDAT", 2 * MOST_CHUNKS),
-    "comments of GIF": gif(b"!\xfe\1a\0" * MOST_BLOCKS),
-    "comments of one letter": gif(b"!\xfe" + b"\1a" * (MOST_BLOCKS + MOST_BLOCKS // 16) + b"\0"),
-    "bytes in GIF": gif(bytes(MOST_BLOCKS + MOST_BLOCKS // 16)),
-    "scans": scans(MOST_SCANS + 9),
-    "comments between numbers": plain(MOST_COMMENTS + 1),
-    "rationals": numbers(MOST_NUMBERS + 1),
-    "description": numbers(MOST_NUMBERS + 1, 270),
-    "boxes": jp2(b"\0\0\0\x08free" * MOST_STEPS),
+    "chunks behind": behind(b"teSt", FEW),
+    "pictures behind": behind(b"IDAT", FEW),
+    "comments of GIF": gif(b"!\xfe\1a\0" * FEW),
+    "comments of one letter": gif(b"!\xfe" + b"\1a" * FEW + b"\0"),
+    "bytes in GIF": gif(bytes(2 * FEW)),
+    "scans": scans(20),
+    "comments between numbers": plain(FEW // 32),
+    "rationals": numbers(BEYOND),
+    "description": numbers(BEYOND, 270),
+    "strips": numbers(BEYOND, 273, 6, 1),
+    "colours": numbers(BEYOND, 320, 3, 2),
+    "rationals behind decoys": decoys(),
+    "rationals in EXIF of PNG": png(b"eXIf" + exif(BEYOND)),
+    "rationals in EXIF of WebP": saved("WEBP", exif=exif(BEYOND)),
+    "rationals in EXIF of AVIF": saved("AVIF").replace(b"mdat", b"mdat" + exif(BEYOND)),
+    "boxes": jp2(b"\0\0\0\x08free" * 2 * FEW),
+    "boxes within a box": jp2(b"", b"\0\0\0\x08free" * 4 * FEW),
 }
 
 
 @pytest.mark.parametrize("kind", LONG)
 def test_a_header_without_end_is_refused(kind, monkeypatch):
     walked = []
+    monkeypatch.setattr(pace, "STEPS", FEW)
+    monkeypatch.setattr(pace, "LARGE", FEW)
     monkeypatch.setattr(Image.Image, "seek", lambda *_: walked.append(1))
-    with pytest.raises(
-        InputError, match=r"is a (JPEG|PNG|GIF|TIFF|JPEG 2000) with over|is a PNM picture (with|of)|frames, no more"
-    ):
+    with pytest.raises(InputError, match=r"in more pieces than any|too many numbers in|frames, no more are read"):
         read_image(LONG[kind])
     assert not walked
+
+
+def test_so_much_is_refused():
+    with pytest.raises(InputError, match="in more pieces than any picture that is meant well"):
+        read_image(scans(600))
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        jpeg(b"\xff\xee\0\2" * (MOST_STEPS // 2)),
-        jpeg(b"\xff" * (MOST_STEPS // 2)),
+        jpeg(b"\xff\xee\0\2" * 10_000),
+        jpeg(b"\xff" * 10_000),
         jpeg(b"\xff\xfe\xff\xff" + bytes(65533)),
+        jpeg(b"\xff\xe1\xff\xffExif\0\0II*\0\0\0\0\0" + bytes(65519)),
+        jpeg(b"") * 600,
         pgm(b"# made by hand\n#\r# twice"),
-        pgm(b"#" + b"x" * (HEAD_BYTES - 200)),
+        pgm(b"#" + b"x" * 100_000),
         pgm(b""),
         pgm(b"", white=b"2#\n5#" + b"x" * 300 + b"\n5"),
-        gif(b"!\xfe\1a\0" * (MOST_BLOCKS // 8)),
-        gif(b"!\xfe" + (b"\xff" + bytes(255)) * MOST_STEPS + b"\0"),
-        jp2(b"\0\0\0\1free\0\0\0\0\0\0\0\x10" + b"\0\0\0\x08free" * (MOST_STEPS // 2)),
-        behind(b"teSt", MOST_STEPS * 2),
+        gif(b"!\xfe\1a\0" * 65_536),
+        gif(b"!\xfe" + (b"\xff" + bytes(255)) * 16_384 + b"\0"),
+        gif(b"")[:-1] + bytes(600_000),
+        jp2(b"\0\0\0\1free\0\0\0\0\0\0\0\x10" + b"\0\0\0\x08free" * 10_000, b"\0\0\0\x08free" * 10_000),
+        behind(b"teSt", 30_000),
+        png(PROFILE, 30),
         b"P2\n20 15\n255\n" + (b" " * 38).join(b"%d" % v for v in PIXELS.ravel()) + b"\n" + b"P2 1 1 9 5\n" * 10**4,
+        b"P2\n20 15\n255\n" + (b"\n# " + b"a remark " * 12 + b"\n").join(b"%d" % v for v in PIXELS.ravel()) + b"\n",
     ],
     ids=[
         "segments",
         "padding",
         "a long comment",
+        "long EXIF",
+        "pictures behind",
         "comments",
         "one long comment",
         "none",
         "comments in a number",
         "GIF comments",
         "a long GIF comment",
+        "zeros behind",
         "boxes",
         "chunks behind",
+        "profiles",
         "blanks and more pictures",
+        "remarks",
     ],
 )
 def test_a_long_header_is_read(content):
@@ -180,26 +235,57 @@ def test_a_long_header_is_read(content):
 
 
 def test_a_tiff_may_have_many_bytes_in_its_tags():
-    assert read_image(numbers(MOST_NUMBERS // 2)).pixels.shape == (1, 1)
-    assert read_image(numbers(2 * MOST_NUMBERS, kind=7)).pixels.shape == (1, 1)
+    assert read_image(numbers(MOST_NUMBERS // 2)).pixels.shape == (2, 1)
+    assert read_image(numbers(BEYOND, kind=7)).pixels.shape == (2, 1)
+    assert read_image(numbers(65536, 301, 3, 2)).pixels.shape == (2, 1)  # a transfer function, which has no fewer
+
+
+def test_what_tags_hold_is_within_the_memory_allowed():
+    with pytest.raises(TooLarge, match=r"what its tags hold needs 89\.5 MB, max_memory is 50\.0 MB"):
+        read_image(numbers(250_000), limits=Limits(max_memory=50_000_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(png(b"teSt" + bytes(3_000_000)), "is in the file"), (numbers(375_000, kind=7), "its tags hold")],
+)
+def test_what_is_read_is_within_the_memory_allowed(content, what, tmp_path):
+    (tmp_path / "a.png").write_bytes(content)
+    assert read_image(tmp_path / "a.png").pixels.size > 1
+    with pytest.raises(TooLarge, match=rf"what {what} needs [0-9.]+ .B, max_memory is 300\.0 KB"):
+        read_image(tmp_path / "a.png", limits=Limits(max_memory=300_000))
+
+
+def test_a_picture_may_have_hundreds_of_scans():
+    assert read_image(scans(400)).pixels.shape == PIXELS.shape
+
+
+def test_what_is_read_again_is_paid_for_once(monkeypatch):
+    monkeypatch.setattr(pace, "STEPS", 2**16)
+    file = pace.Paced(io.BytesIO(scans(10)), b"\xff\xd8")
+    for _ in range(100):
+        file.seek(0)
+        file.read(2**16)
+    with pytest.raises(InputError):
+        pace.Paced(io.BytesIO(scans(40)), b"\xff\xd8").read()
 
 
 @pytest.mark.parametrize("kind", ["tif", "avif", "png"])
 def test_exif_of_many_numbers_costs_no_more_than_its_bytes(kind):
-    exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIII", 8, 1, 0x9999, 5, 500_000, 26, 0) + bytes(4_000_000)
     tracemalloc.start()
     try:
-        data, notes = encode_picture(replace(read_image(png(b"none", 0)), exif=exif), kind)
+        picture = replace(read_image(png(b"none", 0)), exif=b"Exif\0\0" + exif(500_000))
+        data, notes = encode_picture(picture, kind)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
-    assert notes == (() if kind == "png" else ("EXIF dropped (over 65,536 numbers in it)",))
-    assert read_image(data).pixels.shape[:2] == PIXELS.shape
+    assert notes == (() if kind == "png" else ("EXIF dropped (too many numbers in it)",))
+    assert data
 
 
 def test_a_text_is_no_picture():
     with pytest.raises(InputError, match="is a text file, expected a picture"):
-        read_image(b"Python" * HEAD_BYTES)
+        read_image(b"Python" * 2**16)
 
 
 def test_as_many_pages_as_there_may_be():
