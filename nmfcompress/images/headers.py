@@ -23,7 +23,9 @@ MOST_NUMBERS, NUMBER_BYTES = 2**18, 350  # in the tags of a page, beside one for
 MOST_ENTRIES = 2**22  # of all directories of a TIFF: usual ones have 20 for each page
 MOST_EXIFS = 16  # in an AVIF
 ORDERS = {b"II": "<", b"MM": ">"}
-NUMERIC = np.isin(np.arange(2**16), (3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18))  # kinds; others are text and bytes
+WIDTHS, LETTERS = np.zeros(2**16, np.int64), np.zeros(2**16, bool)  # bytes of each, by kind; kinds that are no numbers
+LETTERS[[1, 2, 7]] = True
+WIDTHS[[1, 2, 7, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16, 17, 18]] = [1, 1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8]
 INNER, DEPTH = (0x8769, 0x8825, 0xA005), 2  # directories within others: camera, GPS, interoperability
 
 
@@ -63,9 +65,10 @@ def check_exif(exif: bytes) -> None:
 
 
 def _most_numbers(stream: File) -> tuple[Held, int]:
-    """What the tags of a page hold, of the one with the most numbers; and how many it may have."""
-    tiff = Tiff(stream)
-    found = max(map(tiff.held, tiff.pages()), default=Held(0, 0))
+    """The most that the tags of a page hold of either; and how many numbers they may."""
+    tiff, found = Tiff(stream), Held(0, 0)
+    for page in tiff.pages():
+        found = Held(*map(max, found, tiff.held(page)))
     return found, MOST_NUMBERS + tiff.size // STEP_BYTES
 
 
@@ -121,14 +124,15 @@ class Tiff:
         self._left -= len(tags)
         if self._left < 0:
             raise InputError(f"has over {MOST_ENTRIES:,} tags")
-        there = (tags["count"] <= self.size) & (tags["value"] <= self.size)  # others are passed over
-        counts, numeric = tags["count"][there].astype(np.int64), NUMERIC[tags["kind"][there]]
-        numbers, letters = int(counts[numeric].sum()), int(counts[~numeric].sum())
+        tags = tags[(tags["count"] <= self.size) & (tags["value"] <= self.size)]
+        counts, widths = tags["count"].astype(np.int64), WIDTHS[tags["kind"]]
+        counts[tags["value"].astype(np.int64) + counts * widths > self.size] = 0  # which Pillow passes over
+        letters = LETTERS[tags["kind"]]
+        found = Held(int(counts[(widths > 0) & ~letters].sum()), int(counts[letters].sum()))
         for tag in INNER if depth else ():
             for inner in tags["value"][tags["tag"] == tag][:1].tolist():
-                more = self.held(inner, depth - 1)
-                numbers, letters = numbers + more.numbers, letters + more.letters
-        return Held(numbers, letters)
+                found = Held(*map(int.__add__, found, self.held(inner, depth - 1)))
+        return found
 
 
 def count_frames(image: ImageFile.ImageFile, stream: File) -> int:
