@@ -17,7 +17,7 @@ from .factor.nmf import Factorization
 from .images.archives import Stack
 from .images.levels import to_levels
 from .images.picture import Picture
-from .images.saving import encode_picture
+from .images.saving import encode_png
 from .recipes import CollectionFit, Measured, PictureFit, fit_collection, fit_picture
 from .report import montage
 from .settings import Fit
@@ -59,7 +59,7 @@ class ImageFit:
         shown = montage.comparison(
             self.picture.pixels, self.reconstruction, self.picture.alpha, caption, len(self.fit.H)
         )
-        return encode_picture(shown)[0]
+        return encode_png(shown)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,7 +99,7 @@ class StackFit:
         if labels is not None:
             words = [f"label {label}\n{image}" for label, image in zip(labels[:count], words, strict=True)]
         rows = [(images[place], again[place], words[place]) for place in range(count)]
-        return encode_picture(montage.pairs(rows, _figures(self.fit, self.found.measured).replace(", ", " · ")))[0]
+        return encode_png(montage.pairs(rows, _figures(self.fit, self.found.measured).replace(", ", " · ")))
 
 
 def _figures(fit: Factorization, measured: Measured) -> str:

@@ -15,7 +15,7 @@ from ..errors import UsageError
 from ..images.archives import Stack
 from ..images.files import display
 from ..images.limits import WORK_BYTES, Limits, limits_of
-from ..images.saving import encode_picture
+from ..images.saving import encode_png
 from ..report import compared, plots
 from ..report.compare import Comparison, compare
 from ..report.pages import of_comparison
@@ -67,7 +67,7 @@ def run(
         encoders: dict[str, Callable[[], bytes]] = {
             "compare.csv": lambda: compared.to_csv(display(name), comparison).encode("utf-8", "surrogateescape"),
             "compare.json": lambda: (text + "\n").encode(),
-            "compare.png": lambda: encode_picture(compared.side_by_side(title, images, places, comparison), "png")[0],
+            "compare.png": lambda: encode_png(compared.side_by_side(title, images, places, comparison)),
             PLOT: lambda: plots.rate_curves(title, rates_of(title, comparison)),
         }
         encoders = {outputs.at_root(file): encode for file, encode in encoders.items()}

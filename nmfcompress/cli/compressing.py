@@ -20,7 +20,7 @@ from ..factor.nmf import cores
 from ..images import masks
 from ..images.files import display
 from ..images.limits import Limits, limits_of
-from ..images.saving import KINDS, kind_of
+from ..images.saving import KINDS, encode_png, kind_of
 from ..recipes import caveats
 from ..report import montage, plots
 from ..report.pages import Gathered, of_pictures
@@ -28,7 +28,7 @@ from ..report.records import Curve, Log, Outcome, shortened
 from ..settings import ARCHIVE_FILES, Fit, Packing, Reading, Selection, Talk, Writing, check
 from .console import Console
 from .inputs import STDIN, Batch, Item, Source, pictures, sources
-from .making import Job, Made, is_drawn, make, matrix_of, png
+from .making import Job, Made, drawing, make, matrix_of, overview_bytes
 from .outputs import Outputs, check_file, stems
 from .processes import MOST, Processes
 from .streams import check_stdout
@@ -227,7 +227,7 @@ def _overview(work: Run, doing: Doing, path: str) -> None:
     if doing.count > len(gallery):
         title += f" · the first {len(gallery)} of {doing.count:,} images"
         work.console.notes(path, [f"shows the first {len(gallery)} of {doing.count:,} images"])
-    work.outputs.write(path, png(montage.pairs(gallery, title)))
+    work.outputs.write(path, encode_png(montage.pairs(gallery, title)))
 
 
 def _curves_path(work: Run, batch: Batch, later: list[Callable[[], None]]) -> str | None:
@@ -279,12 +279,16 @@ def _prepared(
     mask = masks.read_mask(work.reading.mask, picture.pixels.shape[:2], work.limits) if work.reading.mask else None
     m, n = matrix_of(picture)
     # a rank above both is refused by the core
-    wide = picture.pixels.itemsize > 4
-    work.limits.admit_rows(m, n, min(work.fit.rank, m, n), "nmfc" in paths, wide, is_drawn(paths))
+    rank, wide = min(work.fit.rank, m, n), picture.pixels.itemsize > 4
+    drawn = drawing(tuple(paths), picture.pixels.shape, rank)
+    work.limits.admit_rows(m, n, rank, "nmfc" in paths, wide, drawn)
     if len(work.found) == doing.count == 1:
         later.append(partial(console.bar, source.path + item.suffix, work.fit.max_sweeps * work.fit.restarts))
     kind = "png" if writing.file is None else writing.kind or kind_of(writing.file)
     shown = shown and doing.prepared < GALLERY_ROWS and doing.prepared * picture.pixels.size < GALLERY_SAMPLES
+    if shown and not doing.prepared:
+        rows = min(doing.count, GALLERY_ROWS, -(-GALLERY_SAMPLES // picture.pixels.size))
+        work.limits.admit(overview_bytes(picture.pixels, rows), f"the picture of {rows} images", "leave out compare")
     doing.prepared += 1
     sizes = None if work.report is None else work.report.sizes(max(len(work.found), doing.count))
     figures = console.wants_figures or shown or work.report is not None

@@ -18,8 +18,8 @@ from ..factor.start import start_bytes
 from ..images import masks, stacks
 from ..images.archives import Stack
 from ..images.files import display, file_id
-from ..images.limits import Limits, in_flight, limits_of
-from ..images.saving import encode_picture
+from ..images.limits import BESIDE_DRAWING, Limits, in_flight, limits_of
+from ..images.saving import encode_picture, encode_png
 from ..images.stored import held
 from ..recipes import CollectionFit, caveats, code_collection, fit_collection, nothing_left
 from ..report import montage, plots
@@ -37,6 +37,7 @@ from .spreading import Spread, spread, write_factor
 from .trying import remarks_on, try_ranks
 
 SHEET_PARTS = 400  # parts shown on the contact sheet of a large rank
+TITLE = " · ".join([montage.PERCENT] * 3)  # about as many words as are under a sheet
 PAGE_PARTS, PART_SIDE, PAIR_SIDE = 100, 128, 160  # and on the page, with pixels a side of parts and of images
 
 
@@ -87,8 +88,9 @@ def run(
             console.passed_over += 1
         else:
             keeper = _keeper(course, outputs, [path for path, _ in named], console)
+            drawn = _drawing(writing, _possible(start, stack), stack.images.shape)
             with about_run(course.resume):
-                learned = _learn(name, stack, start, keeper, reading, limits, console, work)
+                learned = _learn(name, stack, start, keeper, reading, limits, console, work, drawn)
             console.remarks(start.remarks)
             paths = _write(learned, outputs, [(path, encode) for path, encode in named if path in wanted])
             console.remarks(_left_over(outputs, {path for path, _ in named}))
@@ -160,14 +162,14 @@ def _keeper(course: Course, outputs: Outputs, others: list[str], console: Consol
 
 def _learn(
     name: str, stack: Stack, start: Start, keeper: Keeper | None, reading: Reading, limits: Limits, console: Console,
-    work: Spread,
+    work: Spread, drawn: int,
 ) -> Learned:  # fmt: skip
     fit, shape = start.fit, stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
     beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
     beside += in_flight(m, n, _possible(start, stack), fit.jobs or cores())
     beside += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
-    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside)
+    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside, drawn)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     tried = start.tried
     said = (*(remarks_on(tried, stack) if tried else ()), *caveats(stack.images, fit))
@@ -227,14 +229,32 @@ def _part(j: int) -> Encode:
 def _sheet(learned: Learned) -> bytes:
     """The contact sheet of the basis."""
     explained, basis = learned.found.fit.explained(), learned.found.basis
-    shown = min(len(basis), SHEET_PARTS)
-    panels = (montage.fitted(montage.own_range(basis[j]), shown) for j in range(shown))
-    tiles = [montage.Tile(panel, f"{j:02}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
-    columns = montage.even_columns(shown, basis.shape[1] / basis.shape[2])
     name = display(os.path.basename(learned.name) or learned.name)
     figures = f"rank {learned.fit.rank} · {_figures(learned)}"
     words = f"{name} · {len(learned.stack.images):,} images · {figures} · {montage.PERCENT}"
-    return _png(montage.sheet(tiles, columns, words))
+    sheet = _contact(basis.shape[1:], explained, words)
+    return encode_png(sheet.drawn(montage.own_range(basis[j]) for j in range(len(sheet.captions))))
+
+
+def _contact(shape: tuple[int, ...], explained: np.ndarray, title: str) -> montage.Sheet:
+    """The contact sheet of parts of this shape, which explain so much each."""
+    shown = min(len(explained), SHEET_PARTS)
+    captions = [f"{j:02}: {explained[j]:.1%}" for j in range(shown)]
+    columns = montage.even_columns(shown, shape[0] / shape[1])
+    return montage.Sheet(montage.panel_shape(shape, shown), captions, columns, title)
+
+
+def _drawing(writing: Writing, rank: int, shape: tuple[int, ...]) -> int:
+    """Bytes of what is largest of the pictures of a collection (n, h, w[, c]), while it is drawn."""
+    image, count = shape[1:], min(writing.show, shape[0])
+    needs = [0]
+    if "basis" in writing.what:
+        sheet = _contact(image, np.ones(rank), TITLE)
+        needs.append(math.prod(image) * BESIDE_DRAWING + montage.drawing_bytes([sheet.size]))
+    if "compare" in writing.what:
+        pairs = montage.Pairs(montage.panel_shape(image, count), [TITLE[:20]] * count, TITLE)
+        needs.append(count * math.prod(image) * BESIDE_DRAWING + montage.drawing_bytes([pairs.size]))
+    return max(needs)
 
 
 def _reconstructed(learned: Learned, show: int) -> bytes:
@@ -243,7 +263,7 @@ def _reconstructed(learned: Learned, show: int) -> bytes:
     count = min(show, len(images))
     again = learned.found.reconstruct(images.dtype, slice(0, count))
     rows = [(images[place], again[place], _words(stack, place)) for place in range(count)]
-    return _png(montage.pairs(rows, f"rank {learned.fit.rank} · {_figures(learned)}"))
+    return encode_png(montage.pairs(rows, f"rank {learned.fit.rank} · {_figures(learned)}"))
 
 
 def _figures(learned: Learned) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+from PIL import Image
 
 from ..codec.drafts import Coded
 from ..codec.header import Header, Meta
 from ..codec.pictured import described
 from ..codec.rows import coded_rows, side_by_side
 from ..factor.sweeps import SweepRecord
-from ..images.limits import rows_bytes
+from ..images.limits import BESIDE_DRAWING, rows_bytes
 from ..images.picture import Picture
-from ..images.saving import encode_picture
+from ..images.saving import encode_picture, encode_png
 from ..recipes import PictureFit, fit_picture, nothing_left
 from ..report import montage
 from ..report.pages import Shown
@@ -25,6 +27,7 @@ from ..settings import Fit
 from .inputs import Item
 
 SHEET_PARTS = 64  # parts shown of a large rank
+FIGURES = " · ".join(["1,000,000 bytes, 8.000 bit/pixel"] * 6)  # about as many words as are under a comparison
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,26 @@ class Job:
     @property
     def needs(self) -> int:
         """Bytes that the picture and the work on it take."""
-        m, n = matrix_of(self.item.picture)
-        wide = self.item.picture.pixels.itemsize > 4
-        return rows_bytes(m, n, min(self.fit.rank, m, n), "nmfc" in self.wanted, wide, is_drawn(self.wanted))
+        (m, n), shape = matrix_of(self.item.picture), self.item.picture.pixels.shape
+        wide, rank = self.item.picture.pixels.itemsize > 4, min(self.fit.rank, m, n)
+        return rows_bytes(m, n, rank, "nmfc" in self.wanted, wide, drawing(self.wanted, shape, rank))
 
 
-def is_drawn(wanted: Collection[str]) -> bool:
-    """Whether there are sheets among the outputs."""
-    return "basis" in wanted or "compare" in wanted
+@lru_cache
+def drawing(wanted: tuple[str, ...], shape: tuple[int, ...], rank: int) -> int:
+    """Bytes of the sheets among the outputs of a picture of this shape, while they are drawn."""
+    sizes = []
+    if "basis" in wanted:
+        sizes.append(_sheet(shape, np.ones(rank)).size)
+    if "compare" in wanted:
+        sizes.append(montage.compared(shape, ["original"] * 3, FIGURES).size)
+    return montage.drawing_bytes(sizes)
+
+
+def overview_bytes(pixels: np.ndarray, rows: int) -> int:
+    """Bytes of so many such images with their reconstructions, and of the picture of them while it is drawn."""
+    sheet = montage.Pairs(montage.panel_shape(pixels.shape, rows), [FIGURES[:20]] * rows)
+    return 2 * rows * pixels.nbytes + pixels.size * BESIDE_DRAWING + montage.drawing_bytes([sheet.size])
 
 
 @dataclass(frozen=True)
@@ -123,9 +138,9 @@ def _made(job: Job, found: PictureFit, coded: Coded | None, seconds: float) -> M
         elif what == "image":
             files[what], notes = encode_picture(replace(picture, pixels=found.reconstruction), job.kind)
         elif what == "basis":
-            files[what], notes = png(_parts(found, job.fit.rank)), ()
+            files[what], notes = encode_png(_parts(found)), ()
         elif outcome is not None:
-            files[what], notes = png(_compared(picture, found, outcome)), ()
+            files[what], notes = encode_png(_compared(picture, found, outcome)), ()
         lost += notes
     records = found.fit.records if job.sweeps else ()
     on_page = None if job.sizes is None else _shown(picture, found, job.sizes)
@@ -148,22 +163,21 @@ def matrix_of(picture: Picture) -> tuple[int, int]:
     return m, picture.pixels.size // m
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """The bytes of a PNG."""
-    return encode_picture(pixels, "png")[0]
-
-
-def _parts(found: PictureFit, rank: int) -> np.ndarray:
+def _parts(found: PictureFit) -> Image.Image:
     """The contact sheet of the rank-1 parts, each scaled to its own maximum, largest share first."""
-    explained = found.fit.explained()
+    sheet = _sheet(found.pixels.shape, found.fit.explained())
+    return sheet.drawn(_stretched(found.part(j)) for j in range(len(sheet.captions)))
+
+
+def _sheet(shape: tuple[int, ...], explained: np.ndarray) -> montage.Sheet:
+    """The contact sheet of the parts of a picture of this shape, which explain so much each."""
+    rank = len(explained)
     shown = min(rank, SHEET_PARTS)
-    panels = (montage.fitted(_stretched(found.part(j)), shown) for j in range(shown))  # small ones are kept
-    tiles = [montage.Tile(panel, f"part {j}: {explained[j]:.1%}") for j, panel in enumerate(panels)]
-    h, w = found.reconstruction.shape[:2]
-    columns = montage.even_columns(shown, h / w) if shown > 3 else shown
+    columns = montage.even_columns(shown, shape[0] / shape[1]) if shown > 3 else shown
     more = f" · the first {shown} of {rank}" if rank > shown else ""
     words = f"rank-1 parts, whose sum is the reconstruction{more} · each scaled to its own maximum · {montage.PERCENT}"
-    return montage.sheet(tiles, columns, words)
+    captions = [f"part {j}: {explained[j]:.1%}" for j in range(shown)]
+    return montage.Sheet(montage.panel_shape(shape, shown), captions, columns, words)
 
 
 def _stretched(part: np.ndarray) -> np.ndarray:
@@ -171,7 +185,7 @@ def _stretched(part: np.ndarray) -> np.ndarray:
     return montage.stretch(part, out=part)
 
 
-def _compared(picture: Picture, found: PictureFit, outcome: Outcome) -> np.ndarray:
+def _compared(picture: Picture, found: PictureFit, outcome: Outcome) -> Image.Image:
     """Original, reconstruction and error side by side."""
     figures = f"{outcome.likeness} · relative loss {outcome.relative_loss:.4f}"
     caption = f"{figures} · rank {outcome.rank} · {outcome.sweeps} sweeps"

@@ -140,7 +140,7 @@ class Processes(Generic[Result]):
     def _result(self, turn: _Turn[Any], place: int) -> Result:
         if turn.answers is None:
             turn.answers = _answers(self._work, turn.pieces)
-        found, error = turn.answers[place]
+        (found, error), turn.answers[place] = turn.answers[place], (None, None)  # only once: files may be large
         if error is not None:
             raise error
         result: Result = found
@@ -307,9 +307,14 @@ def _serve(pipe: Connection, work: Callable[[list[Any]], list[Any]], others: lis
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     with suppress(EOFError, OSError):
-        while True:
-            answers = _answers(work, pipe.recv())
-            pipe.send([(found, None if error is None else _sendable(error)) for found, error in answers])
+        while True:  # nothing of the last pieces is kept while the next are worked on
+            pipe.send([_arriving(answer) for answer in _answers(work, pipe.recv())])
+
+
+def _arriving(answer: Answer) -> Answer:
+    """An answer that can be sent."""
+    found, error = answer
+    return found, None if error is None else _sendable(error)
 
 
 def _sendable(error: Exception) -> Exception:

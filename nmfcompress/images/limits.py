@@ -94,15 +94,17 @@ class Limits:
     def _asked(self, what: str, value: str) -> str:
         return f"pass {'' if self.options else 'limits with '}{self._called(what)} {value}"
 
-    def admit_fit(self, m: int, n: int, rank: int, held: int) -> None:
+    def admit_fit(self, m: int, n: int, rank: int, held: int, drawn: int = 0) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
         Counted: W with two copies of it; H as it was, is and is read with, and in float64 the sums that it came from,
-        those of all blocks, and those of the block in flight with their product: measured 65 bytes an entry.
+        those of all blocks, and those of the block in flight with their product: measured 65 bytes an entry. Or the
+        factors and the `drawn` bytes of pictures of them, if that is more.
         """
-        self.admit(held + fit_bytes(m, n, rank), f"rank {rank} for a matrix of {m:,} x {n:,}")
+        needs = max(fit_bytes(m, n, rank), 4 * rank * (m + n) + drawn)
+        self.admit(held + needs, f"rank {rank} for a matrix of {m:,} x {n:,}")
 
-    def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool, drawn: bool = False) -> None:
+    def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool, drawn: int = 0) -> None:
         """Raise TooLarge when a picture of m rows of n values at `rank` needs too much: see `rows_bytes`."""
         self.admit(rows_bytes(m, n, rank, coded, wide, drawn), f"rank {rank} for a matrix of {m:,} x {n:,}")
 
@@ -112,13 +114,17 @@ def fit_bytes(m: int, n: int, rank: int) -> int:
     return 4 * rank * (3 * m + 16 * n)
 
 
-def rows_bytes(m: int, n: int, rank: int, coded: bool, wide: bool, drawn: bool = False) -> int:
-    """Bytes of a picture of m rows of n values and the work on it: factorizing, or then coding the factors.
+def rows_bytes(m: int, n: int, rank: int, coded: bool, wide: bool, drawn: int = 0) -> int:
+    """Bytes of a picture of m rows of n values and the work on it: factorizing, coding the factors, or drawing.
 
-    `wide`: they are of 8 bytes each; `drawn`: its parts or a comparison, too.
+    `wide`: they are of 8 bytes each; `drawn`: bytes of the sheets that are drawn then, of its parts or a comparison.
     """
-    fitting = m * n * (WORK_BYTES + WIDE * wide + SHEET * drawn) + fit_bytes(m, n, rank)
-    return max(fitting, m * n * BESIDE_CODING + rank * (m + n) * CODING_BYTES) if coded else fitting
+    needs = [m * n * (WORK_BYTES + WIDE * wide) + fit_bytes(m, n, rank)]
+    if coded:
+        needs.append(m * n * BESIDE_CODING + rank * (m + n) * CODING_BYTES)
+    if drawn:
+        needs.append(m * n * BESIDE_DRAWING * (1 + wide) + 4 * rank * (m + n) * (1 + wide) + drawn)
+    return max(needs)
 
 
 def in_flight(m: int, n: int, rank: int, jobs: int) -> int:
@@ -135,11 +141,11 @@ def in_flight(m: int, n: int, rank: int, jobs: int) -> int:
 FLIGHT = 4  # times a block of V: as it is stored, in float32, its reconstruction, and what SSIM makes of both
 WORK_BYTES = 26  # a sample of a picture: its decode, its float32 copy, the reconstruction, the panels of the pictures
 WIDE = 8  # more where it is of 8 bytes
-SHEET = 16  # more where its parts are drawn, or a comparison: the sheets, and the files that they become
 SUMS = 28  # an entry of H, by one thread more
 
 CODING_BYTES = 176  # a value of the factors, while it is coded: 148 for the entropy coder, the rest to keep it
 BESIDE_CODING = 14  # a sample of a picture meanwhile: itself, what is decoded, and their difference
+BESIDE_DRAWING = 14  # and while sheets are drawn: itself, the reconstruction, their files, a part or the error, a tile
 
 BEYOND_ALL = 10**24  # bytes: a header may speak of more, in hundreds of digits
 

@@ -146,13 +146,22 @@ def encode_picture(picture: Picture | Array, kind: str = "png") -> tuple[bytes, 
             notes.append("EXIF dropped (too many numbers in it)")
         else:
             saved[key] = value
+    return _saved(image, into, saved), tuple(notes)
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """The bytes of a PNG of what Pillow has drawn, without a copy of it."""
+    return _saved(image, KINDS["png"], KINDS["png"].options)
+
+
+def _saved(image: Image.Image, into: Kind, options: Mapping[str, Any]) -> bytes:
     stream = io.BytesIO()
     try:
-        image.save(stream, into.format, **saved)
+        image.save(stream, into.format, **options)
     except Exception as error:
         reason = " ".join(display(str(error)).split()) or type(error).__name__
         raise OutputError(f"cannot be written as {into.word}, {image.width} x {image.height}: {reason}") from error
-    return stream.getvalue(), tuple(notes)
+    return stream.getvalue()
 
 
 def _spelt(word: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from . import montage
 from .bjontegaard import said
@@ -131,8 +132,8 @@ def shown_images(shape: tuple[int, ...], show: int) -> np.ndarray:
     return np.arange(count) * n // count
 
 
-def side_by_side(name: str, images: np.ndarray, places: np.ndarray, comparison: Comparison) -> np.ndarray:
-    """The original, and what every codec makes of it in about as many bytes, with figures. Returns (h, w, 3) uint8.
+def side_by_side(name: str, images: np.ndarray, places: np.ndarray, comparison: Comparison) -> Image.Image:
+    """The original, and what every codec makes of it in about as many bytes, with figures.
 
     Parameters
     ----------

@@ -725,6 +725,28 @@ def test_the_work_is_within_what_was_allowed(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
+        ((600, 600), ("compress", "a.npy", "-k", "25", "--write", "basis")),  # took 126 MB of 17
+        ((500, 600, 3), ("compress", "a.npy", "-k", "16")),
+        ((20, 300, 300), ("compress", "a.npy", "-k", "2", "--write", "compare", "--no-plot")),
+        ((40, 100, 100), ("basis", "a.npy", "-k", "40", "--write", "basis", "--no-plot")),
+    ],
+)
+def test_sheets_count(tmp_path, shape, words):
+    """What is said to be enough is, and is not far more: a sheet is many times as large as the picture."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.integers(0, 256, shape, np.uint8))
+    np.save(tmp_path / "small.npy", rng.integers(0, 256, (8, 8), np.uint8))
+    *_, program = measured(tmp_path, "compress", "small.npy", "-k", "1")
+    allowed, megabytes = enough(tmp_path, *words, "-n", "2", "-f", "-j", "1")
+    assert allowed / 1.5 < megabytes - program < 1.1 * allowed + SSIM
+
+
+SSIM = 25  # MB that are taken to measure it, of any picture
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
         ((100_000, 8), ("compress", "a.tif", "-k", "8", "-n", "1", "-f")),
         ((8, 100_000), ("compress", "a.tif", "-k", "8", "-n", "1", "-f")),
         ((600_000, 1), ("compress", "a.tif", "-k", "1", "-o", "a.nmfc", "-f")),
@@ -782,7 +804,7 @@ def test_what_came_through_a_pipe_counts(tmp_path):
 
 
 def enough(folder, *words):
-    """Do it with as much memory as the refusals ask for: it takes that, and the program."""
+    """Do it with as much memory as the refusals ask for: it takes that, and the program. Both, in MB."""
     allowed = 1
     while (done := measured(folder, *words, "--max-memory", f"{allowed}MB"))[0]:
         found = re.search(r"pass --max-memory (\d+)MB", done[1])
@@ -790,3 +812,4 @@ def enough(folder, *words):
         assert int(found[1]) > allowed
         allowed = int(found[1])
     assert done[3] < allowed + 100
+    return allowed, done[3]

@@ -346,7 +346,7 @@ SHOWN = [
 @pytest.mark.parametrize("images", SHOWN, ids=lambda images: str(images.shape))
 def test_the_picture_has_the_original_first(images: np.ndarray) -> None:
     done, places = comparison(images, "jpeg"), shown_images(images.shape, 6)
-    sheet = side_by_side("set", images, places, done)
+    sheet = np.asarray(side_by_side("set", images, places, done))
     assert sheet.ndim == 3
     assert sheet.shape[1] >= 400
     h, w = min(images.shape[1], 640), min(images.shape[2], 640)

@@ -13,13 +13,10 @@ from nmfcompress.report.montage import (
     PANEL_SIDE,
     Span,
     Tile,
-    comparison,
     display,
     error_picture,
     even_columns,
     own_range,
-    pairs,
-    sheet,
     stretch,
 )
 
@@ -32,6 +29,18 @@ WORDS = [
 
 def grey(shape, value=100):
     return np.full(shape, value, np.uint8)
+
+
+def sheet(*words):
+    return np.asarray(montage.sheet(*words))
+
+
+def comparison(*words):
+    return np.asarray(montage.comparison(*words))
+
+
+def pairs(*words):
+    return np.asarray(montage.pairs(*words))
 
 
 def is_picture(sheet):
@@ -102,6 +111,17 @@ def test_tiles_of_many_sizes_fit_together():
     tiles = [Tile(grey((5, 90))), Tile(grey((90, 5, 3))), Tile(grey((1, 1)))]
     assert is_picture(sheet(tiles, 2))
     assert is_picture(pairs([(grey((5, 90)), grey((5, 90)), "a"), (grey((40, 40)), grey((40, 40)), "b\nc")], "title"))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("count", [1, 3, 4, 41])
+def test_the_size_is_known_before_anything_is_drawn(shape, count):
+    panel = montage.panel_shape(shape, count)
+    assert montage.fitted(grey(shape), count).shape == (*panel, 3)
+    tiles = montage.Sheet(panel, ["part"] * count, 7, "a title")
+    assert tiles.drawn(grey(shape) for _ in range(count)).size == tiles.size
+    rows = montage.Pairs(panel, ["label 3\nimage 8"] * count, "a title")
+    assert rows.drawn((grey(shape), grey(shape)) for _ in range(count)).size == rows.size
 
 
 def test_a_thousand_tiles_stay_looked_at_size():
@@ -188,6 +208,6 @@ def test_the_error_is_made_bright_enough_to_see():
 @pytest.mark.parametrize(("difference", "words"), [(0, "error: none"), (1, "error x 255.0"), (51, "error x 5.0")])
 def test_the_error_is_named(difference, words, monkeypatch):
     captions = []
-    monkeypatch.setattr(montage, "sheet", lambda tiles, *_: captions.extend(tile.caption for tile in tiles))
-    comparison(grey((4, 4)), grey((4, 4), 100 + difference), None, "", 7)
+    monkeypatch.setattr(montage.Sheet, "drawn", lambda self, _: captions.extend(self.captions))
+    montage.comparison(grey((4, 4)), grey((4, 4), 100 + difference), None, "", 7)
     assert captions == ["original", "reconstruction, rank 7", words]
