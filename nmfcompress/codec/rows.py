@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,14 +34,16 @@ from .header import Header, Meta
 from .tables import decode_table, encode_tables
 
 POINT = 36  # bits behind the point of a sum
-MOST_SUM = 2.0**47
-FINEST = 2**15  # levels of an entry, about, at the finest
+FINEST, UTMOST = 2**15, 2**24  # levels of an entry, about, at the finest: of usual steps, and of those beyond them
 MOST_PARTS = 4096
 READING_BYTES = 88  # of memory for a value of the factors, while it is read and used
 BLOCK = 2**20  # values that are computed together
 LOSS = 0.05  # dB that the quantizer may cost where no target is given
+ALLOWED = 10 ** (LOSS / 10) - 1  # the same as a share of the squared error
 STEPS = (1 / 64, 64.0)  # of the quantizer, in grey levels: the finest, and the coarsest
 FINER = 2.0**-6  # times the finest, of pictures of more than 8 bits
+LEAST_STEP = 1e-12  # of what is black
+VAIN = 0.25  # times the steps whose products are the least there are: finer ones are hardly any better
 SMALL = 64  # of a scale
 TRIES, AIMED, USED = 4, 0.9, 0.8  # of a step; shares of what it may cost that are aimed at, and enough
 FAN, FANNED = (0.7, 0.94, 1.25, 1.68, 2.24, 3.0), 2**12  # steps side by side; values of a picture, up to which
@@ -118,9 +121,18 @@ def coded_rows(
         some = [place for place, (_, H) in enumerate(factors) if len(H) == parts]
         coder = RowsCoder([pictures[place] for place in some], [factors[place] for place in some], mask)
         drafts, errors = zip(*coder.coarsest(), strict=True)
-        for place, sections, mse in zip(some, sections_of(drafts, pictures[0].shape[1]), errors, strict=True):
-            made[place] = coded("rows", headers[place], metas[place], sections, parts, mse)
+        files = zip(some, sections_of(drafts, pictures[0].shape[1]), errors, coder.exact.tolist(), strict=True)
+        for place, sections, mse, exact in files:
+            made[place] = coded("rows", headers[place], metas[place], sections, parts, mse, lost(mse, exact))
     return [made[place] for place in range(len(pictures))]
+
+
+def lost(mse: float, exact: float) -> tuple[str, ...]:
+    """The note that a file is worse than its factors, which err by `exact`, by more than LOSS."""
+    if mse - exact <= exact * ALLOWED:
+        return ()
+    what = f"{math.ceil(1000 * math.log10(mse / exact)) / 100:g} dB are" if exact else "equal pixels are"
+    return (f"rows: {what} lost by whole numbers",)
 
 
 def side_by_side(pixels: int) -> int:
@@ -150,10 +162,21 @@ class RowsCoder:
         self._blocks = [as_blocks(V) for V in self._V]
         self._known = None if mask is None else arrange_mask(mask, pictures[0].shape)
         self._W, self._H = (np.array([pair[i] for pair in factors], np.float64) for i in (0, 1))
-        self._finest = STEPS[0] * (1.0 if self._V.dtype == np.uint8 else FINER)
+        self.usual = STEPS[0] * (1.0 if self._V.dtype == np.uint8 else FINER)
         self._sizes = np.linalg.norm(self._W, axis=2), np.linalg.norm(self._H, axis=2)
+        # the noise of each part where the product of its steps is the least there is, (all, 1, k)
+        means = self._sizes[0] * self._sizes[1] / math.sqrt(self._W.shape[2] * self._H.shape[2])
+        self._least = np.sqrt(means * 2.0**-POINT)[:, None]
+        finest = 255 * VAIN * np.sqrt(np.square(self._least).mean(axis=(1, 2)))
+        self._finest = np.clip(finest, LEAST_STEP, self.usual / 2)
 
-    def mse(self) -> np.ndarray:
+    @property
+    def finest(self) -> float:
+        """The finest step that is sought for a target, of all pictures."""
+        return self.usual if self._V.dtype == np.uint8 else float(self._finest.min())
+
+    @cached_property
+    def exact(self) -> np.ndarray:
         """Mean squared error of the pixels that are known of each picture, (all,), by the factors as they are."""
         return self._mse(shown(self._W, self._H, 1.0, self._V.dtype), self._V)
 
@@ -171,18 +194,21 @@ class RowsCoder:
         found: np.ndarray = squares.mean(axis=-1)
         return found
 
-    def quantized(self, steps: np.ndarray, some: np.ndarray) -> Quantized:
+    def quantized(self, steps: np.ndarray, some: np.ndarray, *, fine: bool = False) -> Quantized:
         """Drafts of some pictures, one for each of their steps, (p, s), in grey levels of 255: the errors of each part
-        in each factor show as errors of about the step.
+        in each factor show as errors of about the step. `fine`: as far as the format goes, for steps beyond the usual.
         """
         noise = np.asarray(steps)[..., None] / 255
+        if fine:  # one factor is no finer than the other can be
+            noise = np.maximum(noise, self._least[some])
+        levels = UTMOST if fine else FINEST
         sizes, m, n = [_of(norms, some) for norms in self._sizes], self._W.shape[2], self._H.shape[2]
         H = _of(self._H, some)
-        h_steps = self._steps(H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30))
+        h_steps = self._steps(H, noise * math.sqrt(m) / np.maximum(sizes[0], 1e-30), levels)
         h = np.rint(H / h_steps[..., None])
         # the other factor once more, for what this one has become
-        W = self._refitted(h * h_steps[..., None], some)
-        w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30))
+        W = self._refitted(h * h_steps[..., None], some, np.dtype(np.float64) if fine else self._blocks[0].dtype)
+        w_steps = self._steps(W, noise * math.sqrt(n) / np.maximum(sizes[1], 1e-30), levels)
         scales = np.clip(np.rint(w_steps * h_steps * 2.0**POINT), 1, 2.0**40)
         # a small number is far from the product that it stands for
         w_steps = np.where(scales < SMALL, scales / (h_steps * 2.0**POINT), w_steps)
@@ -192,49 +218,70 @@ class RowsCoder:
     def tried(self, picture: int, step: float) -> tuple[Quantized, float]:
         """The factors of a picture at this step, and their mean squared error."""
         only = np.array([picture])
-        made = self.quantized(np.array([[step]]), only)
+        made = self.quantized(np.array([[step]]), only, fine=step < self.usual)
         return made[0, 0], float(self.mse_of(made, only)[0, 0])
 
     def coarsest(self) -> list[tuple[Quantized, float]]:
         """The factors of each picture, and their error, at about the coarsest step that costs no more than LOSS.
 
-        What it costs is about as the square of the step: each try tells where the next one ought to be. In small
-        pictures chance has its say, too, and steps side by side take hardly longer than one.
+        Where there is none among the usual steps: among finer ones, or the best.
         """
-        exact = self.mse()
-        allowed = exact * (10 ** (LOSS / 10) - 1)
-        step, coarsest = self.likely_steps(exact / peak(self._V.dtype) ** 2), np.zeros(len(exact))
-        found: dict[int, tuple[Quantized, float]] = {}
+        every = np.arange(len(self.exact))
+        found = self._sought(every, np.full(len(every), self.usual), STEPS[1])
+        costly = every[[bool(lost(mse, exact)) for (_, mse), exact in zip(found, self.exact, strict=True)]]
+        if len(costly):
+            finer = self._sought(costly, self._finest[costly], self.usual, fine=True)
+            for place, made in zip(costly.tolist(), finer, strict=True):
+                found[place] = min(found[place], made, key=lambda one: one[1])
+        return found
+
+    def _sought(
+        self, some: np.ndarray, low: np.ndarray, high: float, *, fine: bool = False
+    ) -> list[tuple[Quantized, float]]:
+        """The same of some pictures, (p,), at steps from `low`, (p,), on; where all of them cost more, at `low`.
+
+        What a step costs is about as its square: each try tells where the next one ought to be. In small pictures
+        chance has its say, too, and steps side by side take hardly longer than one.
+        """
+        exact = self.exact[some]
+        allowed = exact * ALLOWED
+        step = np.maximum(self.likely_steps(exact / peak(self._V.dtype) ** 2), low)
+        coarsest, found = np.zeros(len(some)), dict[int, tuple[Quantized, float]]()
         fan = np.array(FAN if self._V[0].size <= FANNED else (1.0,))
-        missing = np.arange(len(exact))
+        missing = np.arange(len(some))
         for _ in range(TRIES):
-            steps = np.clip(step[missing, None] * fan, self._finest, STEPS[1])
-            made = self.quantized(steps, missing)
-            errors = self.mse_of(made, missing)
+            steps = np.clip(step[missing, None] * fan, low[missing, None], high)
+            made = self.quantized(steps, some[missing], fine=fine)
+            errors = self.mse_of(made, some[missing])
             fits = errors - exact[missing, None] <= allowed[missing, None]
-            some, last = fits.any(axis=1), (fits * np.arange(len(fan))).max(axis=1)
+            fit, last = fits.any(axis=1), (fits * np.arange(len(fan))).max(axis=1)
             each = np.arange(len(missing))
             cost, tried = errors[each, last] - exact[missing], steps[each, last]
-            better = some & (tried > coarsest[missing])
+            better = fit & (tried > coarsest[missing])
             for place in np.flatnonzero(better).tolist():
                 best = place, int(last[place])
                 found[int(missing[place])] = made[best], float(errors[best])
             coarsest[missing[better]] = tried[better]
             turn = np.divide(AIMED * allowed[missing], cost, out=np.full(len(missing), 4.0), where=cost > 0)
             step[missing] = tried * np.clip(np.sqrt(turn), 0.25, 4.0)
-            missing = missing[~(some & ((last + 1 < len(fan)) | (cost >= USED * allowed[missing])))]
+            enough = fit & ((last + 1 < len(fan)) | (cost >= USED * allowed[missing]))
+            in_vain = ~fit & (steps[:, -1] <= low[missing])
+            missing = missing[~(enough | in_vain)]
             if not len(missing):
                 break
-        return [found.get(picture) or self.tried(picture, self._finest) for picture in range(len(exact))]
+        return [found.get(place) or self.tried(int(some[place]), float(low[place])) for place in range(len(some))]
 
-    def _refitted(self, H: np.ndarray, some: np.ndarray) -> np.ndarray:
-        """The codes, (p, s, k, m), for parts that have become H, (p, s, k, n): not far from what they were."""
+    def _refitted(self, H: np.ndarray, some: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """The codes, (p, s, k, m), for parts that have become H, (p, s, k, n): not far from what they were.
+
+        Sums are of this type.
+        """
         if self._known is not None:
             return np.array([
                 [transform(self._V[i], parts.astype(np.float32), mask=self._known).T for parts in drafts]
                 for i, drafts in zip(some, H, strict=True)
             ], np.float64)  # fmt: skip
-        H = H.astype(self._blocks[0].dtype)
+        H = H.astype(dtype)
         A = np.empty((*H.shape[:-1], self._W.shape[2]), H.dtype)
         for place, i in enumerate(some):
             for rows in self._blocks[i].rows:
@@ -250,15 +297,15 @@ class RowsCoder:
 
         Each part errs by the step in either factor, evenly within it: a twelfth of its square.
         """
-        spared = mse * (10 ** (LOSS / 10) - 1)
-        found: np.ndarray = np.maximum(255 * np.sqrt(12 * spared / (2 * self._H.shape[1])), self._finest)
+        spared = mse * ALLOWED
+        found: np.ndarray = 255 * np.sqrt(12 * spared / (2 * self._H.shape[1]))
         return found
 
     @staticmethod
-    def _steps(X: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    def _steps(X: np.ndarray, wanted: np.ndarray, levels: int) -> np.ndarray:
         """Quantizer steps of each row of X (..., k, n), no finer and no coarser than makes sense."""
         tops = np.maximum(X.max(axis=-1), 1e-30)
-        found: np.ndarray = np.clip(wanted, tops / FINEST, tops)
+        found: np.ndarray = np.clip(wanted, tops / levels, tops)
         return found
 
 
@@ -296,7 +343,8 @@ def size_of(V: np.ndarray, fit: Factorization, rows: int | None = None) -> int:
         some = slice(first, first + 1024)
         squares += float(np.square(V[some] / most - fit.W[some] @ fit.H).sum())
     coder = RowsCoder([V], [falling(fit)])
-    draft = coder.quantized(coder.likely_steps(np.array([[squares / V.size]])), np.array([0]))[0, 0]
+    step = np.maximum(coder.likely_steps(np.array([[squares / V.size]])), coder.usual)
+    draft = coder.quantized(step, np.array([0]))[0, 0]
     (sections,) = sections_of([draft], V.shape[1])
     weights = len(sections.pop("weights")) * (1 if rows is None else rows / len(V))
     return round(weights) + sum(map(len, sections.values()))
