@@ -18,7 +18,7 @@ from .drafts import Coded, OnStage, coded, silent
 from .header import TYPES, Header, Meta
 from .patched import coded_patches, patches_bytes
 from .rows import STEPS, RowsCoder, coded_rows, falling, read_rows, sections_of
-from .targets import Tries, meet
+from .targets import Tries, loose, meet
 
 FEW_ROWS = 0.25  # parts, of the most there can be, up to which rows are tried where patches miss a quality
 SECONDS, COLOUR_BITS = 2**17, 6.0  # values of a picture by rows; bits a pixel beyond which colour needs all of it
@@ -105,16 +105,19 @@ def arrangement_of(coding: Coding) -> str:
 def _may_be_rows(pixels: np.ndarray, coding: Coding, patches: Coded | None) -> bool:
     """Whether parts of rows may do where patches miss, or better: lines and grids, which patches blur, and noise.
 
-    Where that takes long, only few parts; beside patches that do, only where it takes little time, or where so many
-    bits are no use to patches of half the colour.
+    Where that takes long, only few parts; beside patches that do, only where it takes little time, where so many bits
+    are no use to patches of half the colour, or where they end before a size does: their finest step is for 8 bits.
     """
     V = arrange_rows(pixels)
     seconds = pixels.size <= SECONDS
     many = COLOUR_BITS / 8 * pixels.shape[0] * pixels.shape[1]
-    if seconds and (patches is None or (patches.psnr_db is not None and patches.size > many)):
+    deep = coding.target_size is not None and pixels.dtype != np.uint8
+    ended = deep and patches is not None and bool(loose(patches, coding))
+    if seconds and (patches is None or ended or (patches.psnr_db is not None and patches.size > many)):
         return True
-    if patches is None:
-        wanted, few = coding.min_psnr or 0.0, FEW_ROWS * min(V.shape)
+    if patches is None or ended:
+        wanted = coding.min_psnr or 0.0 if patches is None else patches.psnr_db or ALL_BUT_EXACT
+        few = FEW_ROWS * min(V.shape)
     elif pixels.size <= LITTLE:
         wanted = patches.psnr_db or ALL_BUT_EXACT
         few = min(patches.size / (ROWS_VALUE * sum(V.shape)), LITTLE / pixels.size)
@@ -139,7 +142,7 @@ def _rows(
 
     if coding.step is not None:
         return at(coding.step)
-    return meet(at, coding, 2.0, *STEPS, utmost=utmost, bar=bar)
+    return meet(at, coding, 2.0, coder.finest, STEPS[1], utmost=utmost, bar=bar)
 
 
 def _rows_for_target(
@@ -147,13 +150,15 @@ def _rows_for_target(
 ) -> Coded:
     """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between."""
     V = arrange_rows(pixels)
+    # what is finer than 8 bits shows how far factors are from the best
+    solver = "mu" if pixels.dtype == np.uint8 else "hals"
     most = min(coding.rank or min(V.shape), *V.shape)
     last = most if coding.min_psnr is not None else 1
     tries: Tries[Coded] = Tries(coding)
 
     def of_rank(rank: int) -> Coded:
         admit(rows_bytes(len(V), V.shape[1], rank, coded=True, wide=V.itemsize > 4))
-        fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs)
+        fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs, solver=solver)
         return _rows(pixels, fit, coding, header, meta, utmost=rank == last, bar=tries.found)
 
     low, high, rank = 0, most + 1, min(4, most)

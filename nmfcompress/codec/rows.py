@@ -131,8 +131,8 @@ def lost(mse: float, exact: float) -> tuple[str, ...]:
     """The note that a file is worse than its factors, which err by `exact`, by more than LOSS."""
     if mse - exact <= exact * ALLOWED:
         return ()
-    what = f"{math.ceil(1000 * math.log10(mse / exact)) / 100:g} dB are" if exact else "equal pixels are"
-    return (f"rows: {what} lost by whole numbers",)
+    what = f"cost {math.ceil(1000 * math.log10(mse / exact)) / 100:g} dB" if exact else "keep no equal pixels"
+    return (f"rows: factors in whole numbers {what}",)
 
 
 def side_by_side(pixels: int) -> int:

@@ -142,7 +142,7 @@ def test_what_whole_numbers_cost_is_said_where_they_cost_more() -> None:
     floats = (fit.W.astype(float) @ fit.H.astype(float)).astype(np.float32)
     cost = psnr(np.minimum(floats, 1), pixels) - psnr(decode_image(made.data), pixels)
     (note,) = made.notes
-    said = re.fullmatch(r"rows: ([\d.]+) dB are lost by whole numbers", note)
+    said = re.fullmatch(r"rows: factors in whole numbers cost ([\d.]+) dB", note)
     assert said
     assert float(said[1]) == pytest.approx(cost, abs=0.011)
     assert 0.05 < cost < 20
