@@ -67,9 +67,9 @@ class Found:
 
     def __str__(self) -> str:
         kinds = f", {len(self.messages)} kinds of refusal" if self.messages else ""
+        known = f", {self.read:,} read{kinds}, slowest {self.slowest:.2f} s" if self.slowest else ""  # not by atheris
         return (
-            f"{self.door}: {self.count:,} mutations, {self.read:,} read{kinds}, slowest {self.slowest:.2f} s, "
-            f"{self.memory / 1e6:.0f} MB, {len(self.findings)} findings"
+            f"{self.door}: {self.count:,} mutations{known}, {self.memory / 1e6:.0f} MB, {len(self.findings)} findings"
         )
 
 
