@@ -27,7 +27,7 @@ from ..errors import InputError, NmfcError, TooLarge
 from .files import display
 from .headers import ORDERS, check_tags, count_frames
 from .limits import WORK_BYTES, Limits
-from .pace import FRAME_STEPS, PIXEL_STEPS, TURN_STEPS, Paced
+from .pace import FRAME_STEPS, PAINTED, PIXEL_STEPS, TURN_STEPS, Paced
 from .sniff import HEAD, describe
 
 # Never EPS and the like, for which Pillow starts Ghostscript. The last ones hardly have a signature.
@@ -41,6 +41,7 @@ for _plugin in PLUGINS.values():
 FORMATS = tuple(word for word in PLUGINS if word in Image.OPEN)  # MPO comes in through JPEG
 READS = "PNG, JPEG, WebP, TIFF, GIF, AVIF, JPEG 2000, BMP, ICO, PNM, QOI, SGI, PCX and TGA"
 
+PAINTING = {"GIF", "PNG", "WEBP", "AVIF"}  # whose frames are painted one over the other
 BY_FRAME = b"GIF8", *ORDERS  # how files begin that may be larger than the memory: what is not of a picture is small
 HEAD_BYTES = 2**16  # of a file that are looked at before it is opened
 
@@ -66,15 +67,25 @@ class Opened:
 
     def turn_to(self, frame: int) -> None:
         """Let Pillow go to a frame, counted from 1."""
-        if self.image.tell() != frame - 1:
-            self.paced.allow(TURN_STEPS.get(self.image.format or "", 0))
-            self.image.seek(frame - 1)
+        word, here = self.image.format or "", self.image.tell() + 1
+        if here == frame:
+            return
+        self.paced.allow(TURN_STEPS.get(word, 0))
+        if word in PAINTING:
+            self.paced.spend(max(frame - 1 - here, 0) * math.prod(self.image.size) // PAINTED)
+        if word == "GIF":
+            self.load()  # for what it does to the first
+        self.image.seek(frame - 1)
 
     def load(self) -> None:
         """Decode the frame that Pillow is at."""
         by_libtiff = any(tile[0] == "libtiff" for tile in self.image.tile)
         with _stderr_closed() if by_libtiff else nullcontext():
             self.image.load()
+        if self.image.format == "GIF" and self.frames > 1 and self.image.mode == "L":
+            # the first is grey; Pillow would draw the others onto it as if their colours were greys
+            self.image.im = self.image.im.convert("RGB")
+            self.image._mode = "RGB"
 
 
 @contextmanager
@@ -94,6 +105,7 @@ def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Lim
             check_tags(head, stream, limits)
         with _explained(name, head, None, limits), _globals(limits):
             image = Image.open(paced, formats=FORMATS)
+            paced.opened()
         with image:
             file = Opened(image, head, 1, name, limits, paced)
             with file.glass():
@@ -144,10 +156,20 @@ def _explained(name: str | None, head: bytes, word: str | None, limits: Limits, 
     except MemoryError as error:
         raise TooLarge(f"{about}needs more memory than there is", name) from error
     except Exception as error:
+        if (ours := _ours(error)) is not None:
+            ours.source = ours.source or name
+            raise ours from error
         words = re.sub(r"\bb(['\"])(.*?)\1", r"\2", str(error))  # text, not how Python writes bytes
         reason = " ".join(display(words).split())[:160] or type(error).__name__
         what = "truncated" if _is_cut(error, reason) else "broken"
         raise InputError(f"{about}{what} {word or _signature(head) or 'picture'} data ({reason})", name) from error
+
+
+def _ours(error: BaseException | None) -> NmfcError | None:
+    """The error of ours that a decoder made another of on the way, if there is one."""
+    while error is not None and not isinstance(error, NmfcError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _is_cut(error: Exception, reason: str) -> bool:

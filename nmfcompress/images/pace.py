@@ -12,13 +12,13 @@ STEPS, STEP_BYTES = 2**20, 128  # that a file may take, and bytes of it for one 
 FRAME_STEPS = 64  # more for each frame
 TURN_STEPS = {"MPO": 2**16}  # more where one is turned to that is a file of its own
 PIXEL_STEPS = {"QOI": 4, "BMP": 4, "DIB": 4}  # more for each pixel, where Pillow decodes in Python
-LARGE = 2**20  # bytes: the decoder takes no more at once
+PAINTED = 2**12  # pixels that are painted in the time of a step, where frames are passed over
 # What takes longer than its reading, in steps:
 EXIF_SEGMENT = 2**14  # of a JPEG: those before it are copied
 PROFILE = 2**14  # of a PNG: it may unpack to a megabyte
 SCAN = 2**11  # of a JPEG: a pass over the picture
 COMMENT = 2**6  # in a plain PNM: up to a megabyte is copied
-BOX_BYTES = 4  # of the header of a JPEG 2000, which is read in one piece and walked through then
+LARGE, BOX_BYTES = 2**20, 4  # of the header of a JPEG 2000, which is read in one piece and walked through then
 
 
 class Paced:
@@ -38,7 +38,11 @@ class Paced:
         self._stream = stream
         self._seen = 0  # so far, what is in the file has been paid for
         self._left = self._most = STEPS + self.size // STEP_BYTES
-        self._costs = _costs(head)
+        self._cost, self._later = _costs(head)
+
+    def opened(self) -> None:
+        """From here on it is the picture that is read, and no longer its header."""
+        self._cost = self._later
 
     def allow(self, steps: int) -> None:
         """So many more."""
@@ -53,46 +57,50 @@ class Paced:
         InputError
             There have been too many steps.
         """
-        start = self._stream.tell()
-        data = self._stream.read(size)
+        data: bytes = self._stream.read(size)
         self._left -= 1
-        if start + len(data) > self._seen:
-            self._left -= self._costs(data[max(self._seen - start, 0) :])
-            self._seen = start + len(data)
+        if self._cost is not None:
+            end = self._stream.tell()
+            if end > self._seen:
+                new = min(end - self._seen, len(data))
+                self._left -= self._cost(data[len(data) - new :])
+                self._seen = end
         if self._left < 0:
-            raise InputError(f"is in more pieces than any picture that is meant well (over {self._most:,} steps)")
+            raise self._beyond()
         return data
+
+    def spend(self, steps: int) -> None:
+        """Take so many for something else. Raises as `read` does."""
+        self._left -= steps
+        if self._left < 0:
+            raise self._beyond()
+
+    def _beyond(self) -> InputError:
+        return InputError(f"is in more pieces than any picture that is meant well (over {self._most:,} steps)")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _costs(head: bytes) -> Callable[[bytes], int]:
-    """What data that is read costs beside the step, by how the file begins."""
+Cost = Callable[[bytes], int] | None
+
+
+def _costs(head: bytes) -> tuple[Cost, Cost]:
+    """What data that is read costs beside the step, in the header and from then on, by how the file begins."""
     if head.startswith(b"\xff\xd8"):
-        return _of_jpeg
+        return _exif, lambda data: _exif(data) + SCAN * data.count(b"\xff\xda")
     if head.startswith((b"\x89PNG", b"\0\0\1\0")):
-        return _of_png
+        return _profile, _profile
     if head[4:8] == b"jP  ":
-        return _of_jpeg2000
-    return _of_plain_pnm if head[:2] in (b"P1", b"P2", b"P3") else _nothing
+        return lambda data: len(data) // BOX_BYTES if len(data) > LARGE else 0, None
+    if head[:2] in (b"P1", b"P2", b"P3"):
+        return None, lambda data: COMMENT * data.count(b"#")
+    return None, None
 
 
-def _of_jpeg(data: bytes) -> int:
-    return EXIF_SEGMENT * data.startswith(b"Exif\0\0") + SCAN * data.count(b"\xff\xda")
+def _exif(data: bytes) -> int:
+    return EXIF_SEGMENT * data.startswith(b"Exif\0\0")
 
 
-def _of_png(data: bytes) -> int:
+def _profile(data: bytes) -> int:
     return PROFILE * (data[4:8] == b"iCCP" and len(data) == 8)
-
-
-def _of_jpeg2000(data: bytes) -> int:
-    return len(data) // BOX_BYTES if len(data) > LARGE else 0
-
-
-def _of_plain_pnm(data: bytes) -> int:
-    return COMMENT * data.count(b"#")
-
-
-def _nothing(data: bytes) -> int:
-    return 0

@@ -263,11 +263,50 @@ def test_a_picture_may_have_hundreds_of_scans():
 def test_what_is_read_again_is_paid_for_once(monkeypatch):
     monkeypatch.setattr(pace, "STEPS", 2**16)
     file = pace.Paced(io.BytesIO(scans(10)), b"\xff\xd8")
+    file.opened()
     for _ in range(100):
         file.seek(0)
         file.read(2**16)
+    other = pace.Paced(io.BytesIO(scans(40)), b"\xff\xd8")
+    assert other.read()
+    other.seek(0)
+    assert other.read(), "the header is no picture"
+    other = pace.Paced(io.BytesIO(scans(40)), b"\xff\xd8")
+    other.opened()
     with pytest.raises(InputError):
-        pace.Paced(io.BytesIO(scans(40)), b"\xff\xd8").read()
+        other.read()
+
+
+def test_a_large_codestream_is_no_header(monkeypatch):
+    monkeypatch.setattr(pace, "LARGE", 2**10)
+    monkeypatch.setattr(pace, "STEPS", 2**10)
+    out = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    Image.fromarray(noise).save(out, "JPEG2000")
+    np.testing.assert_array_equal(read_image(out.getvalue()).pixels, noise)
+
+
+def many_frames(kind: str) -> bytes:
+    """An animation of 2,000 frames of a pixel each, on a large canvas."""
+    if kind == "GIF":
+        frame = b"!\xf9\4\0\1\0\0\0," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x4c\1\0"
+        return b"GIF89a" + struct.pack("<HHBBB", 3000, 3000, 128, 0, 0) + b"\0\0\0\xff\0\0" + 2000 * frame + b";"
+    black = zlib.compress(bytes(3000 * 3001))
+    parts = [b"IHDR" + struct.pack(">IIBBBBB", 3000, 3000, 8, 0, 0, 0, 0), b"acTL" + struct.pack(">II", 2000, 0)]
+    parts += [b"fcTL" + struct.pack(">IIIIIHHBB", 0, 3000, 3000, 0, 0, 1, 10, 0, 0), b"IDAT" + black]
+    for place in range(1, 4000 - 2, 2):
+        parts.append(b"fcTL" + struct.pack(">IIIIIHHBB", place, 1, 1, 0, 0, 1, 10, 0, 1))
+        parts.append(b"fdAT" + struct.pack(">I", place + 1) + zlib.compress(b"\0\7"))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(map(whole, [*parts, b"IEND"]))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_frames_that_are_passed_over_cost_as_much_as_is_painted(kind):
+    content = many_frames(kind)
+    assert count_frames(content) == 2000
+    assert read_image(content, frame=3).pixels.shape[:2] == (3000, 3000)
+    with pytest.raises(InputError, match="in more pieces than any picture that is meant well"):
+        read_image(content, frame=2000)
 
 
 @pytest.mark.parametrize("kind", ["tif", "avif", "png"])

@@ -152,6 +152,17 @@ def test_exif_that_is_cut_off_still_turns_the_picture():
     assert found.notes == ("EXIF that cannot be read dropped", "orientation 6 applied")
 
 
+def test_an_animation_that_begins_in_all_greys_is_in_colour():
+    """Pillow takes the first frame for grey, and would draw the others onto it by their places in their palettes."""
+    frames = [RNG.integers(0, 256, (40, 40), np.uint8) for _ in range(3)]
+    shown = [Image.fromarray(values) for values in frames]
+    data = saved(shown[0], "GIF", save_all=True, append_images=shown[1:])
+    for picture, values in zip(read_frames(data), frames, strict=True):
+        np.testing.assert_array_equal(picture.pixels, np.dstack([values] * 3))
+    for number, values in enumerate(frames, 1):
+        np.testing.assert_array_equal(read_image(data, frame=number).pixels, np.dstack([values] * 3))
+
+
 CONVERTED = [
     (Image.fromarray(RGB).quantize(16), "PNG", "palette turned into RGB", RGB.shape),
     (Image.fromarray(GREY >> 4 << 4).convert("P"), "PNG", "grey palette turned into grey", GREY.shape),
