@@ -58,25 +58,19 @@ class Paced:
             There have been too many steps.
         """
         data: bytes = self._stream.read(size)
-        self._left -= 1
-        if self._cost is not None:
-            end = self._stream.tell()
-            if end > self._seen:
-                new = min(end - self._seen, len(data))
-                self._left -= self._cost(data[len(data) - new :])
-                self._seen = end
-        if self._left < 0:
-            raise self._beyond()
+        steps = 1
+        if self._cost is not None and (end := self._stream.tell()) > self._seen:
+            new = min(end - self._seen, len(data))
+            steps += self._cost(data[len(data) - new :])
+            self._seen = end
+        self.spend(steps)
         return data
 
     def spend(self, steps: int) -> None:
         """Take so many for something else. Raises as `read` does."""
         self._left -= steps
         if self._left < 0:
-            raise self._beyond()
-
-    def _beyond(self) -> InputError:
-        return InputError(f"is in more pieces than any picture that is meant well (over {self._most:,} steps)")
+            raise InputError(f"is in more pieces than any picture that is meant well (over {self._most:,} steps)")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
