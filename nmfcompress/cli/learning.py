@@ -166,10 +166,10 @@ def _learn(
 ) -> Learned:  # fmt: skip
     fit, shape = start.fit, stack.images.shape
     m, n = shape[0], math.prod(shape[1:])
-    beside = stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
-    beside += in_flight(m, n, _possible(start, stack), fit.jobs or cores())
-    beside += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
-    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), held(stack.images) + beside, drawn)
+    all_held = held(stack.images) + stack.indices.nbytes + (0 if stack.labels is None else stack.labels.nbytes)
+    working = in_flight(m, n, _possible(start, stack), fit.jobs or cores())
+    working += start_bytes((m, n), fit) if start.given is None and start.resume is None else 0
+    limits.admit_fit(work.rows_here(m, fit.rank), n, _possible(start, stack), all_held, working, drawn)
     mask = masks.read_mask(reading.mask, shape[:3], limits) if reading.mask else None
     tried = start.tried
     said = (*(remarks_on(tried, stack) if tried else ()), *caveats(stack.images, fit))

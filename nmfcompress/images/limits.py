@@ -94,14 +94,14 @@ class Limits:
     def _asked(self, what: str, value: str) -> str:
         return f"pass {'' if self.options else 'limits with '}{self._called(what)} {value}"
 
-    def admit_fit(self, m: int, n: int, rank: int, held: int, drawn: int = 0) -> None:
+    def admit_fit(self, m: int, n: int, rank: int, held: int, working: int = 0, drawn: int = 0) -> None:
         """Raise TooLarge when factorizing an (m, n) matrix at `rank`, with `held` bytes beside it, needs too much.
 
         Counted: W with two copies of it; H as it was, is and is read with, and in float64 the sums that it came from,
-        those of all blocks, and those of the block in flight with their product: measured 65 bytes an entry. Or the
-        factors and the `drawn` bytes of pictures of them, if that is more.
+        those of all blocks, and those of the block in flight with their product: measured 65 bytes an entry; and
+        `working` bytes meanwhile. Or the factors and the `drawn` bytes of pictures of them, if that is more.
         """
-        needs = max(fit_bytes(m, n, rank), 4 * rank * (m + n) + drawn)
+        needs = max(fit_bytes(m, n, rank) + working, 4 * rank * (m + n) + drawn)
         self.admit(held + needs, f"rank {rank} for a matrix of {m:,} x {n:,}")
 
     def admit_rows(self, m: int, n: int, rank: int, coded: bool, wide: bool, drawn: int = 0) -> None:
