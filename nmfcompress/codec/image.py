@@ -148,10 +148,13 @@ def _rows(
 def _rows_for_target(
     pixels: np.ndarray, coding: Coding, header: Header, meta: Meta, on_stage: OnStage, admit: Callable[[int], None]
 ) -> Coded:
-    """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between."""
+    """The fewest parts that reach a quality, or as many as a size pays for: doubled, then in halves between.
+
+    Beyond 8 bits few parts that are finer may show more than many: the search goes on from where it is better.
+    """
     V = arrange_rows(pixels)
-    # what is finer than 8 bits shows how far factors are from the best
-    solver = "mu" if pixels.dtype == np.uint8 else "hals"
+    deep = pixels.dtype != np.uint8
+    solver = "hals" if deep else "mu"  # what is finer than 8 bits shows how far factors are from the best
     most = min(coding.rank or min(V.shape), *V.shape)
     last = most if coding.min_psnr is not None else 1
     tries: Tries[Coded] = Tries(coding)
@@ -161,18 +164,27 @@ def _rows_for_target(
         fit = factorize(V, rank, rng=coding.seed, jobs=coding.jobs, solver=solver)
         return _rows(pixels, fit, coding, header, meta, utmost=rank == last, bar=tries.found)
 
-    low, high, rank = 0, most + 1, min(4, most)
-    while low + 1 < high:
+    def tried(rank: int) -> Coded | None:
         made = tries.take(partial(of_rank, rank))
         on_stage(f"rank {rank}", rank / most, *((made.size, made.psnr_db) if made is not None else ()))
+        return made
+
+    first = rank = min(4, most)
+    low, high = 0, most + 1
+    while low + 1 < high:
+        made = tried(rank)
         # more parts: for a quality while it is missed, for a size while they fit and there is more to show
-        if made is None if coding.min_psnr is not None else made is not None and made.psnr_db is not None:
-            low = rank
+        if coding.min_psnr is not None:
+            more = made is None
         else:
-            high = rank
+            more = made is not None and made.psnr_db is not None and (made is tries.found or not deep)
+        low, high = (rank, high) if more else (low, rank)
         rank = min(2 * rank, most) if high == most + 1 and rank < most else (low + high) // 2
         if rank in (low, 0) or high - low <= max(1, low // 16):
             break
+    if deep and coding.target_size is not None and low == first:
+        for fewer in range(first - 1, 0, -1):
+            tried(fewer)
     return tries.best()
 
 

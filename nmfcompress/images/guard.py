@@ -19,9 +19,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import GifImagePlugin, Image, ImageFile, UnidentifiedImageError
 
 from ..errors import InputError, NmfcError, TooLarge
 from .files import display
@@ -73,19 +73,25 @@ class Opened:
         self.paced.allow(TURN_STEPS.get(word, 0))
         if word in PAINTING:
             self.paced.spend(max(frame - 1 - here, 0) * math.prod(self.image.size) // PAINTED)
-        if word == "GIF":
-            self.load()  # for what it does to the first
         self.image.seek(frame - 1)
 
     def load(self) -> None:
         """Decode the frame that Pillow is at."""
         by_libtiff = any(tile[0] == "libtiff" for tile in self.image.tile)
+        # a PNG's canvas before this frame, which Pillow paints over, and may go back to for the next
+        canvas = getattr(self.image, "_prev_im", None) if self.image.format == "PNG" and self.image.tile else None
+        before = None if canvas is None else canvas.copy()
         with _stderr_closed() if by_libtiff else nullcontext():
             self.image.load()
-        if self.image.format == "GIF" and self.frames > 1 and self.image.mode == "L":
-            # the first is grey; Pillow would draw the others onto it as if their colours were greys
-            self.image.im = self.image.im.convert("RGB")
-            self.image._mode = "RGB"
+        if before is not None:
+            self.image._prev_im = before  # type: ignore[attr-defined]
+
+
+class _Gif(GifImagePlugin.GifImageFile):
+    """Pillow takes a palette of all greys in their order for none, and loses what is transparent, and later frames."""
+
+    def _is_palette_needed(self, p: bytes) -> bool:
+        return True
 
 
 @contextmanager
@@ -104,7 +110,8 @@ def opened(source: str | bytes | os.PathLike[str], name: str | None, limits: Lim
                 limits.admit(paced.size, "what is in the file")
             check_tags(head, stream, limits)
         with _explained(name, head, None, limits), _globals(limits):
-            image = Image.open(paced, formats=FORMATS)
+            gif = head.startswith(b"GIF8")
+            image = _Gif(cast(BinaryIO, paced)) if gif else Image.open(cast(BinaryIO, paced), formats=FORMATS)
             paced.opened()
         with image:
             file = Opened(image, head, 1, name, limits, paced)

@@ -89,7 +89,7 @@ class Tiff:
         self._stream, self._left, self.size = stream, MOST_ENTRIES, stream.seek(0, os.SEEK_END)
         stream.seek(0)
         self._order = ORDERS.get(stream.read(2), "<")
-        self._word = 8 if (big := self._number(2) == 43) else 4
+        self._word = 8 if (big := stream.read(1) == b"+") else 4  # as Pillow tells, which reads none of the other order
         value = f"{self._order}u{self._word}"
         short = f"{self._order}u2"
         self._entry = np.dtype([("tag", short), ("kind", short), ("count", value), ("value", value)])

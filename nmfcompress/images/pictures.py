@@ -41,6 +41,7 @@ Source = str | bytes | os.PathLike[str]
 
 EXIF = b"Exif\0\0"  # how it begins in JPEG, and here
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
+RATIONALS, WIDTHS = (5, 10), {3: "H", 8: "H"}  # kinds of numbers in tags; others have 4 bytes
 ON_SIDE = (5, 6, 7, 8)  # orientations in which a picture's width is its height
 WHITE_IS = 0x0106  # TIFF's photometric interpretation
 SHORT_LEVELS = {"L;2": 85, "L;4": 17}  # PNG's tRNS counts in the file's few grey levels, Pillow's pixels in 256
@@ -323,7 +324,7 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes | None, int]:
     try:
         exif = image.getexif()
         found = exif.get(ORIENTATION, 1)
-        turn = found if isinstance(found, int) and found in TURNS else 1
+        turn = next((number for number in TURNS if number == found), 1)
         if image.format == "TIFF":
             raw = _told(exif)
         elif raw is None and len(exif):
@@ -361,7 +362,10 @@ def _upright(raw: bytes, on_side: bool) -> bytes:
         tag, kind = struct.unpack_from(order + "HH", data, place)
         places[tag] = slice(place + 8, place + 12)
         if tag == ORIENTATION:
-            struct.pack_into(order + ("I" if kind == 4 else "H"), data, place + 8, 1)
+            if kind in RATIONALS:
+                struct.pack_into(order + "II", data, 6 + struct.unpack_from(order + "I", data, place + 8)[0], 1, 1)
+            else:
+                struct.pack_into(order + WIDTHS.get(kind, "I"), data, place + 8, 1)
     if on_side and {X_RESOLUTION, Y_RESOLUTION} <= places.keys():
         across, down = places[X_RESOLUTION], places[Y_RESOLUTION]
         data[across], data[down] = data[down], data[across]
@@ -373,7 +377,7 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
 
     Pillow makes some up for a TIFF without, and of the EXIF of a JPEG it takes the one across for both.
     """
-    if image.format == "TIFF" and X_RESOLUTION not in image.tag_v2:  # type: ignore[attr-defined]
+    if image.format == "TIFF" and not {X_RESOLUTION, Y_RESOLUTION} <= set(image.tag_v2):  # type: ignore[attr-defined]
         return None
     if image.format not in ("JPEG", "MPO") or image.info.get("jfif_unit") in (1, 2):
         return _dpi(image.info.get("dpi"))

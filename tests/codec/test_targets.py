@@ -402,3 +402,12 @@ def test_a_quality_that_is_passed_may_be_met_more_nearly_by_one_more_draft(maker
     assert (spared.psnr_db or 0) >= (coding.min_psnr or 0)
     assert spared.size <= plain.size
     assert needed <= len(maker.steps) <= needed + 1
+
+
+def test_few_parts_that_are_fine_show_more_than_many_of_a_size() -> None:
+    """Beyond 8 bits: one part in its finest steps is 100 dB, four in coarse ones fill as many bytes with 40."""
+    left, right = np.random.default_rng(0).random((2, 96))
+    pixels = np.rint(np.outer(left, right) * 60000).astype(np.uint16)
+    data = encode_image(pixels, arrangement="rows", target_size=600)
+    assert len(data) <= 600
+    assert psnr(decode_image(data), pixels) > 95

@@ -103,6 +103,16 @@ def decoys() -> bytes:
     return tiff((0x8825, 4, 1, 10 + 12 * 309 + 4), *inner, behind=gps)
 
 
+def other_order() -> bytes:
+    """It begins as a BigTIFF would that has no pages; Pillow takes it for a TIFF with one."""
+    tags = [
+        (tag, 4, 1, value) for tag, value in ((256, 1), (257, 1), (259, 1), (262, 1), (273, 24), (278, 1), (279, 1))
+    ]
+    tags = sorted([*tags, (258, 3, 1, 8 << 16), (282, 5, BEYOND, 200)])
+    table = struct.pack(">H", len(tags)) + b"".join(struct.pack(">HHII", *one) for one in tags) + bytes(4)
+    return b"MM\0+" + struct.pack(">I", 64) + bytes(56) + table + bytes(24) + bytes(8 * BEYOND)
+
+
 def exif(count: int) -> bytes:
     """With an orientation that is so many numbers."""
     return b"II*\0" + struct.pack("<IHHHIII", 8, 1, 274, 5, count, 26, 0) + struct.pack("<II", 1, 1) * count
@@ -163,6 +173,7 @@ LONG = {
     "strips": numbers(BEYOND, 273, 6, 1),
     "colours": numbers(BEYOND, 320, 3, 2),
     "rationals behind decoys": decoys(),
+    "rationals behind a large header of the other order": other_order(),
     "rationals in EXIF of PNG": png(b"eXIf" + exif(BEYOND)),
     "rationals in EXIF of WebP": saved("WEBP", exif=exif(BEYOND)),
     "rationals in EXIF of AVIF": saved("AVIF").replace(b"mdat", b"mdat" + exif(BEYOND)),

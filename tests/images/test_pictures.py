@@ -152,15 +152,59 @@ def test_exif_that_is_cut_off_still_turns_the_picture():
     assert found.notes == ("EXIF that cannot be read dropped", "orientation 6 applied")
 
 
-def test_an_animation_that_begins_in_all_greys_is_in_colour():
-    """Pillow takes the first frame for grey, and would draw the others onto it by their places in their palettes."""
+@pytest.mark.parametrize("kind", [3, 4, 5, 8, 9])
+def test_orientation_is_a_number_of_any_kind(kind):
+    value = {
+        3: struct.pack("<HH", 6, 0),
+        8: struct.pack("<HH", 6, 0),
+        5: struct.pack("<I", 26),
+    }
+    raw = b"II*\0" + struct.pack("<IHHHI", 8, 1, 0x0112, kind, 1) + value.get(kind, struct.pack("<I", 6)) + bytes(4)
+    raw += struct.pack("<II", 6, 1)
+    found = read_image(png(9, 6, 8, 0, (b"eXIf", raw), rows=bytes(60)))
+    assert found.pixels.shape == (9, 6)
+    told = Image.Exif()
+    told.load(found.exif or b"")
+    assert told[0x0112] == 1
+
+
+def test_a_resolution_across_only_is_none():
+    data = saved(Image.fromarray(GREY), "TIFF", tiffinfo={0x011A: 100.0, 0x0128: 2})
+    assert read_image(data).dpi is None
+
+
+@pytest.mark.parametrize("disposal", range(3))
+def test_an_animation_that_begins_in_all_greys_is_in_colour(disposal):
+    """Pillow takes the first frame for grey, and draws the others onto it by their places in their palettes."""
     frames = [RNG.integers(0, 256, (40, 40), np.uint8) for _ in range(3)]
     shown = [Image.fromarray(values) for values in frames]
-    data = saved(shown[0], "GIF", save_all=True, append_images=shown[1:])
+    data = saved(shown[0], "GIF", save_all=True, append_images=shown[1:], disposal=disposal)
     for picture, values in zip(read_frames(data), frames, strict=True):
         np.testing.assert_array_equal(picture.pixels, np.dstack([values] * 3))
     for number, values in enumerate(frames, 1):
         np.testing.assert_array_equal(read_image(data, frame=number).pixels, np.dstack([values] * 3))
+
+
+def test_all_greys_may_be_transparent():
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    found = read_image(saved(Image.fromarray(values), "GIF", transparency=7))
+    np.testing.assert_array_equal(found.pixels[values != 7], values[values != 7])
+    assert found.alpha is not None
+    np.testing.assert_array_equal(found.alpha == 0, values == 7)
+
+
+def test_frames_of_an_apng_are_the_same_in_turn_and_by_themselves():
+    frames = []
+    for number in range(4):
+        values = RNG.integers(0, 256, (24, 24, 4), np.uint8)
+        values[..., 3] = 255
+        values[5 * number : 5 * number + 9, 3:20, 3] = 0
+        frames.append(Image.fromarray(values))
+    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], disposal=2, blend=1)
+    for number, picture in enumerate(read_frames(data), 1):
+        alone = read_image(data, frame=number)
+        np.testing.assert_array_equal(picture.pixels, alone.pixels)
+        np.testing.assert_array_equal(picture.alpha, alone.alpha)
 
 
 CONVERTED = [
