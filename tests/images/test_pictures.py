@@ -168,6 +168,15 @@ def test_orientation_is_a_number_of_any_kind(kind):
     assert told[0x0112] == 1
 
 
+def test_deep_channels_by_themselves_are_refused_where_pillow_reads_them_wrongly():
+    tags = [(256, 3, 1, 2), (257, 3, 1, 1), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 3, 140),
+            (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 3, 152), (284, 3, 1, 2)]  # fmt: skip
+    table = b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
+    behind = struct.pack("<3H6I", 16, 16, 16, 164, 168, 172, 4, 4, 4) + bytes(range(12))
+    with pytest.raises(InputError, match="has 16 bits a channel, each channel by itself"):
+        read_image(b"II*\0" + struct.pack("<IH", 8, len(tags)) + table + behind)
+
+
 def test_a_resolution_across_only_is_none():
     data = saved(Image.fromarray(GREY), "TIFF", tiffinfo={0x011A: 100.0, 0x0128: 2})
     assert read_image(data).dpi is None
